@@ -1,0 +1,61 @@
+"""Names to classes: `motion` is the one class in filters/motion.py that says `name = "motion"`.
+
+A name is resolved when a spec uses it; nothing is imported before that. The folders are searched in order, so a new
+file is all that a new score, captioner or detector needs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+from functools import cache
+from typing import Any
+
+from curate.errors import SpecError
+
+# kind -> packages whose modules are named as the thing they hold
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "score": ("filters",),
+    "screen": ("filters",),
+    "hash": ("filters.dedup",),
+    "captioner": ("captioner",),
+    "detector": ("curate.media.detectors",),
+    "codec": ("curate.codecs",),
+    "text_encoder": ("curate.codecs",),
+    "world": ("worlds",),
+}
+
+
+@cache
+def names(kind: str) -> tuple[str, ...]:
+    """Module names that may hold a class of this kind (nothing is imported)."""
+    found: set[str] = set()
+    for package in PACKAGES[kind]:
+        spec = importlib.util.find_spec(package)
+        for place in spec.submodule_search_locations or () if spec else ():
+            found |= {m.name for m in pkgutil.iter_modules([place]) if not m.name.startswith("_")}
+    return tuple(sorted(found))
+
+
+def nearest(name: str, known: tuple[str, ...] | list[str]) -> str:
+    """The three known names nearest to a wrong one, as the end of an error sentence."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4) or sorted(known)[:3]
+    return f"nearest: {', '.join(close)}" if close else "there are none"
+
+
+@cache
+def resolve(kind: str, name: str) -> Any:
+    """Return the class registered as `name`; a SpecError names the nearest three otherwise."""
+    if name not in names(kind):
+        raise SpecError(f"unknown {kind} {name!r}; {nearest(name, names(kind))}")
+    for package in PACKAGES[kind]:
+        if importlib.util.find_spec(f"{package}.{name}") is None:
+            continue
+        module = importlib.import_module(f"{package}.{name}")
+        for _, member in inspect.getmembers(module, inspect.isclass):
+            if member.__module__ == module.__name__ and member.__dict__.get("name") == name:
+                return member
+    raise SpecError(f"{name!r} is not a {kind}: its module has no class with name = {name!r}")

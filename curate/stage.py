@@ -1,0 +1,162 @@
+"""The protocols that an extension sees: `Frames`, `Score`, `Clip`, `Stage`, `Captioner`, `Detector`.
+
+Shape legend: T frames, H height, W width, C channels (1 for gray, 3 for rgb), all uint8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import pyarrow as pa
+
+Direction = Literal["better", "worse", "neutral"]
+Reduce = Literal["mean", "max", "min", "p95"]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A request for sampled frames, on the grid k/fps counted from the source's first frame.
+
+    fps: frames per second; a source slower than that gives each of its frames once.
+    short_side: pixels of the shorter side after scaling (never enlarged); the aspect ratio is kept.
+    colour: ``gray`` (T, H, W, 1) or ``rgb`` (T, H, W, 3).
+    """
+
+    fps: float
+    short_side: int
+    colour: Literal["gray", "rgb"] = "rgb"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a score may know about its clip besides the frames.
+
+    width and height are the source's pixels, duration_s is in seconds, times_s (T,) are the presentation
+    times of the sampled frames in seconds from the clip's start.
+    """
+
+    clip_id: str
+    width: int
+    height: int
+    num_frames: int
+    duration_s: float
+    times_s: tuple[float, ...] = ()
+
+
+def column(name: str, kind: pa.DataType, unit: str, meaning: str) -> pa.Field:
+    """An Arrow field that carries its unit and meaning in its metadata."""
+    return pa.field(name, kind, metadata={"unit": unit, "meaning": meaning})
+
+
+class Score:
+    """A measurement of one clip. Subclass it in one file of `filters/`, named as the score.
+
+    `fields` lists the columns, the first one is what a rule in `keep:` reads. `measure` returns one value per
+    field; a 1-D array with one value per frame is reduced by `reduce`.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    frames: ClassVar[Frames]
+    fields: ClassVar[tuple[pa.Field, ...]]
+    higher_is: ClassVar[Direction] = "neutral"
+    reduce: ClassVar[Reduce] = "mean"
+
+    def measure(self, frames_THWC: np.ndarray, clip: Clip) -> Mapping[str, Any]:
+        """Measure a clip from its sampled frames, (T, H, W, C) uint8 with T >= 1."""
+        raise NotImplementedError
+
+
+REDUCERS = {"mean": np.mean, "max": np.max, "min": np.min, "p95": lambda values: np.percentile(values, 95)}
+
+
+def measure_row(score: Score, frames_THWC: np.ndarray, clip: Clip) -> dict[str, Any]:
+    """Run a score on a clip and reduce what it gives per frame; keys are the score's field names."""
+    values = score.measure(frames_THWC, clip)
+    row: dict[str, Any] = {}
+    for spec in score.fields:
+        value = values[spec.name]
+        if isinstance(value, np.ndarray):
+            value = REDUCERS[score.reduce](value)
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, float) and not np.isfinite(value):
+            raise ValueError(f"{score.name}.{spec.name} is {value}")
+        row[spec.name] = value
+    return row
+
+
+@dataclass(frozen=True)
+class Caption:
+    """Captions of one clip: `texts` maps a kind (``short``, ``dense``) to its text."""
+
+    clip_id: str
+    texts: Mapping[str, str]
+    model: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Captioner(Protocol):
+    """Describes clips from their measured columns and, if it asks for them, their proxies."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    needs: ClassVar[tuple[str, ...]]
+
+    def describe(self, clips: Sequence[Mapping[str, Any]]) -> list[Caption]:
+        """Return one caption per clip; `clips` are ledger rows with the columns in `needs`."""
+        ...
+
+
+class Detector(Protocol):
+    """Finds scene boundaries while frames stream by."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    frames: ClassVar[Frames | None]
+
+    def push(self, frame_HWC: np.ndarray, time_s: float, index: int) -> list[int]:
+        """Take the next frame; return the indices of frames that are found to start a new scene."""
+        ...
+
+    def finish(self) -> list[int]:
+        """Return the boundaries that only the end of the stream decides."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a row has no result: a reason code, a human sentence, and what is known of the death."""
+
+    reason: str
+    detail: str = ""
+    attempts: int = 1
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """A row stage: one output row per input row. It runs in worker processes and holds no global state.
+
+    name, version and `params` are its identity; `needs` are the columns that it reads; `table` is the Arrow
+    schema that it adds, whose first field is the id.
+    """
+
+    name: str
+    version: int
+    needs: tuple[str, ...]
+    adds: pa.Schema
+
+    def setup(self) -> None:
+        """Load what is needed, once per worker process."""
+        ...
+
+    def run(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return one row per input row, in any order; raise InputRejected for a row that cannot be used."""
+        ...
+
+    def close(self) -> None:
+        """Release what setup took."""
+        ...
