@@ -1,0 +1,85 @@
+"""Latent codecs and text encoders, by name: `latent_codec("dct", channels=48)`, `text_encoder("hashed")`.
+
+Arrays at this surface are numpy: a worker process that encodes need not import torch.
+Legend: B batch, C colours or channels, T frames, H, W; L words, D features.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from curate.errors import SpecError
+
+__all__ = ["LatentCodec", "TextEncoder", "latent_codec", "text_encoder"]
+
+
+class LatentCodec(Protocol):
+    """Pixels to latents and back. A clip has 1 + time_factor * k frames; the first stands alone (causal)."""
+
+    channels: int
+    time_factor: int
+    space_factor: int
+    fingerprint: str
+
+    def encode(self, pixels_BCTHW: np.ndarray) -> np.ndarray:
+        """Encode RGB pixels in [-1, 1], float32, to latent_BCTHW, float32. Raises InputRejected on bad shapes."""
+        ...
+
+    def decode(self, latent_BCTHW: np.ndarray) -> np.ndarray:
+        """Decode latent_BCTHW to RGB pixels (nominally in [-1, 1], not clipped), float32."""
+        ...
+
+    def stats(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the per-channel mean and standard deviation the codec was published with, or None."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """Texts to rows of features, trimmed: no padding, at least one row."""
+
+    dim: int
+    fingerprint: str
+
+    def encode(self, texts: list[str]) -> list[np.ndarray]:
+        """Return features_LD, float32, for each text; L differs from text to text and is at least 1."""
+        ...
+
+
+def _dct(**params: Any) -> LatentCodec:
+    from curate.codecs.dct import DctCodec
+
+    return DctCodec(**params)
+
+
+def _hashed(**params: Any) -> TextEncoder:
+    from curate.codecs.hashed import HashedTextEncoder
+
+    return HashedTextEncoder(**params)
+
+
+LATENT_CODECS: dict[str, Callable[..., LatentCodec]] = {"dct": _dct}
+TEXT_ENCODERS: dict[str, Callable[..., TextEncoder]] = {"hashed": _hashed}
+
+
+def latent_codec(name: str, **params: Any) -> LatentCodec:
+    """Return the latent codec `name`. Raises SpecError on an unknown name or parameter."""
+    return _make("latent codec", name, LATENT_CODECS, params)
+
+
+def text_encoder(name: str, **params: Any) -> TextEncoder:
+    """Return the text encoder `name`. Raises SpecError on an unknown name or parameter."""
+    return _make("text encoder", name, TEXT_ENCODERS, params)
+
+
+def _make(kind: str, name: str, known: dict[str, Callable[..., Any]], params: dict[str, Any]) -> Any:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
+        raise SpecError(f"unknown {kind} {name!r}; the nearest are: {', '.join(near)}")
+    try:
+        return known[name](**params)
+    except TypeError as error:
+        raise SpecError(f"{kind} {name!r}: {error}") from error
