@@ -1,0 +1,54 @@
+"""Exposure: how much of the picture is crushed to black or burnt to white, and how bright it is.
+
+(T, H, W, 3) uint8 on the proxy grid; a per-pixel count, the same at every size. Black bars are left out:
+`borders` measures them. Dark alone is not bad: `score` counts the pixels that hold no picture any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curate.stage import Clip, Frames, Score, column
+from filters._bars import content_box
+from filters._luma import luma
+
+# Grey levels. At or below 10 a display shows black and a codec keeps nothing but noise (full-range black is 0,
+# and ringing lifts it by a few levels); a dark but readable scene, such as a night sky at 14, is not counted.
+DARK = 10.0
+# Limited-range white lands on 255 and ringing takes some levels off; 250 and above cannot be told from it.
+BRIGHT = 250.0
+GREY_LEVELS = 255.0
+
+
+class Exposure(Score):
+    """Share of clipped pixels, dark and bright together, in [0, 1], its parts, and the mean brightness."""
+
+    name = "exposure"
+    frames = Frames(2.0, 256, "rgb")
+    fields = (
+        column("score", pa.float32(), "share", "pixels without picture: dark + bright, mean over frames"),
+        column("brightness", pa.float32(), "0..1", "mean luma over picture and time"),
+        column("contrast", pa.float32(), "0..1", "standard deviation of luma, mean over frames"),
+        column("dark", pa.float32(), "share", "pixels crushed to black (luma <= 10 of 255)"),
+        column("bright", pa.float32(), "share", "pixels burnt to white (luma >= 250 of 255)"),
+    )
+    higher_is = "worse"
+
+    def measure(self, frames_THWC: np.ndarray, clip: Clip) -> Mapping[str, Any]:
+        """Measure (T, H, W, 3) uint8 frames."""
+        gray_THW = luma(frames_THWC)
+        top, bottom, left, right = content_box(gray_THW.max(axis=0))
+        gray_THW = gray_THW[:, top:bottom, left:right]
+        dark = (gray_THW <= DARK).mean(axis=(1, 2))
+        bright = (gray_THW >= BRIGHT).mean(axis=(1, 2))
+        return {
+            "score": dark + bright,
+            "brightness": gray_THW.mean(axis=(1, 2)) / GREY_LEVELS,
+            "contrast": gray_THW.std(axis=(1, 2)) / GREY_LEVELS,
+            "dark": dark,
+            "bright": bright,
+        }
