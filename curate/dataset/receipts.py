@@ -1,0 +1,88 @@
+"""The screening receipt: without a valid one the trainer refuses a dataset (safety fails closed).
+
+`receipt.json` says for each safety category which screens saw the clips, or `unscreened`, and carries the digest
+of dataset.json, which carries the sha256 of every shard. So an edited, added or missing shard, card or receipt is
+found. The digest is a seal against mistakes and silent edits; who can write all files can also seal anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from curate.errors import UnscreenedData
+
+REQUIRED_CATEGORIES = ("explicit", "violence", "hate")
+UNSCREENED = "unscreened"
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return JSON with sorted keys and a newline at the end: equal values, equal bytes."""
+    return (json.dumps(value, sort_keys=True, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode()
+
+
+def sealed_receipt(receipt: dict[str, Any], card_bytes: bytes) -> dict[str, Any]:
+    """Return the receipt with the dataset's sha256 and its own digest, which covers both."""
+    body = {**receipt, "dataset_sha256": hashlib.sha256(card_bytes).hexdigest()}
+    return {**body, "digest": hashlib.sha256(canonical_json(body)).hexdigest()}
+
+
+def verify_receipt(dataset_dir: Path, allow_unscreened: Sequence[str] = ()) -> dict[str, Any]:
+    """Check the receipt against every byte of the dataset and return it.
+
+    Raises UnscreenedData when there is no receipt, when it or the data was changed after it was written, or when
+    a required category (explicit, violence, hate) is unscreened and not named in `allow_unscreened`.
+    """
+    dataset_dir = Path(dataset_dir)
+    receipt = _read_receipt(dataset_dir)
+    _check_card(dataset_dir, receipt)
+    _check_shards(dataset_dir)
+    categories = receipt.get("categories", {})
+    for category in REQUIRED_CATEGORIES:
+        screens = categories.get(category, UNSCREENED)
+        if (screens == UNSCREENED or not screens) and category not in allow_unscreened:
+            raise UnscreenedData(
+                f"{dataset_dir} is not screened for {category}: name a screen under `screen: {{{category}: [...]}}`"
+                f" and export again, or accept it with `train: {{allow_unscreened: [{category}]}}`"
+            )
+    return receipt
+
+
+def _read_receipt(dataset_dir: Path) -> dict[str, Any]:
+    path = dataset_dir / "receipt.json"
+    if not path.is_file():
+        raise UnscreenedData(f"{dataset_dir} has no receipt.json: export it again from a run with a `screen` stage")
+    try:
+        receipt = json.loads(path.read_bytes())
+        body = {key: value for key, value in receipt.items() if key != "digest"}
+        intact = receipt["digest"] == hashlib.sha256(canonical_json(body)).hexdigest()
+    except (ValueError, KeyError, AttributeError, TypeError):
+        intact, receipt = False, {}
+    if not intact:
+        raise UnscreenedData(f"{path} was changed after the export: export the dataset again")
+    return receipt
+
+
+def _check_card(dataset_dir: Path, receipt: dict[str, Any]) -> None:
+    path = dataset_dir / "dataset.json"
+    if not path.is_file():
+        raise UnscreenedData(f"{dataset_dir} has no dataset.json: export the dataset again")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != receipt.get("dataset_sha256"):
+        raise UnscreenedData(f"{path} is not the one that the receipt was written for: export the dataset again")
+
+
+def _check_shards(dataset_dir: Path) -> None:
+    from curate.dataset.shards import file_sha256, read_card
+
+    listed = {s["path"]: s["sha256"] for shards in read_card(dataset_dir)["shards"].values() for s in shards}
+    present = {str(path.relative_to(dataset_dir)) for path in dataset_dir.rglob("*.parquet")}
+    for path in sorted(present - set(listed)):
+        raise UnscreenedData(f"{dataset_dir / path} was added after the screening: remove it, or export again")
+    for path in sorted(set(listed) - present):
+        raise UnscreenedData(f"{dataset_dir / path} is missing: restore it, or export the dataset again")
+    for path, digest in sorted(listed.items()):
+        if file_sha256(dataset_dir / path) != digest:
+            raise UnscreenedData(f"{dataset_dir / path} was changed after the screening: export the dataset again")
