@@ -1,0 +1,1 @@
+"""Procedural worlds: footage whose truth is known, made on demand. A world is a class with `name` and `write`."""
