@@ -1,0 +1,1 @@
+"""Trains and samples a video diffusion transformer on an exported dataset."""

@@ -1,0 +1,182 @@
+"""What a training run and a sampling run can be told: the `train:` and `sample:` sections of the spec.
+
+No torch here: the spec is read long before a model is built. Where and how a run is scheduled is not in here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from curate.errors import SpecError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+TaskName = Literal["t2v", "i2v", "extend", "infill"]
+CaptionKind = Literal["short", "dense", "original"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class ModelConfig(_Frozen):
+    """Dimensions of the transformer; width is heads * head_dim. `patch` is (time, height, width) in latents."""
+
+    layers: Positive = 4
+    heads: Positive = 8
+    head_dim: Annotated[int, Field(ge=6, multiple_of=2)] = 32
+    ffn_dim: Positive = 1024
+    patch: tuple[Positive, Positive, Positive] = (1, 2, 2)
+    refiner_layers: Annotated[int, Field(ge=0)] = 1
+    refiner_dim: Positive = 128
+
+    @property
+    def dim(self) -> int:
+        """Width of the transformer."""
+        return self.heads * self.head_dim
+
+
+# Named sizes. xs is for a CPU and minutes; s and b follow DiT-S and DiT-B; 1.3b is Wan2.1's small model.
+MODELS: dict[str, ModelConfig] = {
+    "dit-xs": ModelConfig(),
+    "dit-s": ModelConfig(layers=12, heads=6, head_dim=64, ffn_dim=1536, refiner_layers=2, refiner_dim=256),
+    "dit-b": ModelConfig(layers=12, heads=12, head_dim=64, ffn_dim=3072, refiner_layers=2, refiner_dim=512),
+    "dit-l": ModelConfig(layers=24, heads=16, head_dim=64, ffn_dim=4096, refiner_layers=2, refiner_dim=512),
+    "dit-1.3b": ModelConfig(layers=30, heads=12, head_dim=128, ffn_dim=8960, refiner_layers=2, refiner_dim=1024),
+}
+
+
+class TrainConfig(_Frozen):
+    """A training run. Two runs with equal configs and equal datasets are the same run, wherever they stop."""
+
+    model: Literal["dit-xs", "dit-s", "dit-b", "dit-l", "dit-1.3b"] | ModelConfig = "dit-xs"
+    steps: Positive = 1000
+    batch: Positive = 64
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    warmup: Annotated[int, Field(ge=0)] = 100
+    decay: Share = 0.3  # the last share of the steps over which the rate falls linearly to zero
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    ema: Share = 0.999
+    text_dropout: Share = 0.1
+    captions: dict[CaptionKind, Annotated[float, Field(ge=0)]] = {"short": 0.475, "dense": 0.475, "original": 0.05}
+    tasks: dict[TaskName, Annotated[float, Field(ge=0)]] = {"t2v": 0.6, "i2v": 0.2, "extend": 0.1, "infill": 0.1}
+    independent_times: Share = 0.0  # share of the clips whose latent frames each draw their own time
+    objective: Literal["velocity", "x0"] = "velocity"
+    time_mean: float = 0.0  # of the logit-normal times
+    time_std: Annotated[float, Field(gt=0)] = 1.0
+    shift: Annotated[float, Field(gt=0)] = 1.0
+    whiten: Share = 0.5  # latents are divided by std ** whiten: 1 gives every channel unit variance, 0 keeps energies
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    checkpoint_every: Positive = 500
+    keep: Positive = 2
+    log_every: Positive = 1
+    eval_every: Annotated[int, Field(ge=0)] = 0
+    eval_clips: Annotated[int, Field(ge=0)] = 0  # held out of training
+    threads: Annotated[int, Field(ge=0)] = 0  # 0: what torch finds
+    seed: Annotated[int, Field(ge=0)] = 0
+    allow_unscreened: list[str] = []
+
+    @model_validator(mode="after")
+    def _sums(self) -> TrainConfig:
+        if not sum(self.captions.values()) > 0:
+            raise ValueError("captions: at least one kind needs a weight above 0")
+        if not sum(self.tasks.values()) > 0:
+            raise ValueError("tasks: at least one task needs a probability above 0")
+        return self
+
+    @property
+    def dims(self) -> ModelConfig:
+        """The model's dimensions, named or given."""
+        return MODELS[self.model] if isinstance(self.model, str) else self.model
+
+
+class SampleRequest(BaseModel):
+    """One clip to make. What is None comes from SampleConfig, then from the run's own data. Unknown keys are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+
+    prompt: str
+    task: Literal["t2v", "i2v", "extend", "image"] = "t2v"
+    seed: Annotated[int, Field(ge=0)] | None = None
+    width: Positive | None = None
+    height: Positive | None = None
+    frames: Positive | None = None
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    image: str | None = None  # i2v: an image, the first frame
+    video: str | None = None  # i2v: its first frame; extend: its first `given_frames` frames
+    given_frames: Positive | None = None
+
+    @model_validator(mode="after")
+    def _inputs(self) -> SampleRequest:
+        if self.task == "i2v" and (self.image is None) == (self.video is None):
+            raise ValueError("i2v needs `image` or `video`, and not both")
+        if self.task == "extend" and self.video is None:
+            raise ValueError("extend needs `video`")
+        if self.frames is not None and self.seconds is not None:
+            raise ValueError("give `frames` or `seconds`, not both")
+        return self
+
+
+class SampleConfig(_Frozen):
+    """How clips are made. `prompts`: texts and requests, or the path of a JSONL file with one request a line."""
+
+    prompts: list[str | SampleRequest] | str = []
+    steps: Positive = 24
+    guidance: Annotated[float, Field(ge=0)] = 3.0
+    shift: Annotated[float, Field(gt=0)] | None = None  # None: the training run's
+    seed: Annotated[int, Field(ge=0)] = 0
+    width: Positive | None = None
+    height: Positive | None = None
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    batch: Positive = 32
+    crf: Annotated[int, Field(ge=0, le=51)] = 12
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: Annotated[int, Field(ge=0)] = 0
+
+
+def read_requests(prompts: list[str | SampleRequest] | str, base: Path | None = None) -> list[SampleRequest]:
+    """Return the requests of `SampleConfig.prompts`; a file's inputs are relative to it, inline ones to `base`.
+
+    Raises SpecError that names the file and the line.
+    """
+    if not isinstance(prompts, str):
+        requests = [SampleRequest(prompt=p) if isinstance(p, str) else p for p in prompts]
+        return [_resolved(request, base) for request in requests]
+    path = Path(prompts) if base is None else base / prompts
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"sample.prompts: cannot read {path}: {error}") from error
+    requests = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            requests.append(_resolved(SampleRequest.model_validate(json.loads(line)), path.parent))
+        except (ValueError, ValidationError) as error:
+            raise SpecError(f"{path}:{number}: {_first_error(error)}") from error
+    return requests
+
+
+def _resolved(request: SampleRequest, base: Path | None) -> SampleRequest:
+    if base is None:
+        return request
+    update: dict[str, Any] = {}
+    for name in ("image", "video"):
+        value = getattr(request, name)
+        if value is not None:
+            update[name] = str(base / value)
+    return request.model_copy(update=update)
+
+
+def _first_error(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"{where + ': ' if where else ''}{first['msg']}"
+    return f"not a JSON object ({error})"

@@ -1,0 +1,180 @@
+"""A training step's tensors: which clips, which captions, what noise, as pure functions of (seed, step, clip id).
+
+A step is a list of groups; a group holds the clips of one latent shape, so any mix of sizes trains, uncropped.
+Legend: B clips, C channels, T latent frames, H, W; S words (padded to the group's longest), F text features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from curate.dataset.reader import Dataset
+from curate.errors import SpecError
+from trainer.conditioning import draw_known
+from trainer.config import TrainConfig
+from trainer.draws import generator, step_members, weighted_choice
+from trainer.flow import draw_times
+from trainer.provenance import EMPTY_TEXT_ID
+
+# A channel that hardly varies must not be blown up to the size of the others.
+SMALLEST_STD_SHARE = 1e-3
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """Latents to the numbers the model sees: (x - mean) / std ** whiten, times a gain that makes the rms 1."""
+
+    mean_C: np.ndarray
+    scale_C: np.ndarray
+
+    @classmethod
+    def from_card(cls, card: dict[str, Any], whiten: float) -> Normaliser:
+        """Read the dataset's mean and std. Raises SpecError when the dataset has no clips."""
+        stats = card["latent_stats"]
+        if stats is None:
+            raise SpecError("the dataset holds no clips: nothing was kept")
+        mean, std = np.array(stats["mean"]), np.array(stats["std"])
+        std = np.maximum(std, SMALLEST_STD_SHARE * max(float(std.max()), 1e-12))
+        scale = std**whiten * np.sqrt(np.mean(std ** (2 - 2 * whiten)))
+        return cls(mean.astype(np.float32), scale.astype(np.float32))
+
+    def forward(self, latent: np.ndarray) -> np.ndarray:
+        """Normalise (..., C, T, H, W), float32."""
+        return (latent - self.mean_C[:, None, None, None]) / self.scale_C[:, None, None, None]
+
+    def inverse(self, latent: np.ndarray) -> np.ndarray:
+        """Undo `forward`."""
+        return latent * self.scale_C[:, None, None, None] + self.mean_C[:, None, None, None]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Clips of one shape. `time_BT` is 0 where `known_BT`; `text_bias_BS` is -inf at padding."""
+
+    clip_ids: list[str]
+    clean_BCTHW: Tensor
+    noise_BCTHW: Tensor
+    time_BT: Tensor
+    known_BT: Tensor
+    weight_B: Tensor
+    text_BSF: Tensor
+    text_bias_BS: Tensor
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What chance decides about one clip in one epoch; `text_id` is the empty text's after dropout."""
+
+    text_id: str
+    time_T: np.ndarray
+    known_T: np.ndarray
+
+
+class TrainingData:
+    """The clips of a dataset that a run trains on, in order of their ids.
+
+    Raises SpecError when there are none, when the empty text is missing (dropout needs its true features), or
+    when a caption that has a weight was exported without its features.
+    """
+
+    def __init__(self, dataset: Dataset, config: TrainConfig) -> None:
+        self.dataset, self.config = dataset, config
+        self.normaliser = Normaliser.from_card(dataset.card, config.whiten)
+        if not dataset.has_text(EMPTY_TEXT_ID):
+            raise SpecError(f"{dataset.path} lacks the features of the empty text: export it again")
+        by_id = sorted(range(len(dataset)), key=lambda row: dataset.clip_ids[row])
+        # A fixed, seeded share of the clips is held out; the order among the rest is that of their ids.
+        held = set(generator(config.seed, "held_out").permutation(len(by_id))[: config.eval_clips].tolist())
+        self.rows = [row for place, row in enumerate(by_id) if place not in held]
+        self.held_out = [row for place, row in enumerate(by_id) if place in held]
+        if not self.rows:
+            raise SpecError(f"{dataset.path} has {len(dataset)} clips and eval_clips is {config.eval_clips}: none left")
+        patch = config.dims.patch
+        for row in self.rows + self.held_out:
+            shape = dataset.shape(row)
+            if any(size % p for size, p in zip(shape[1:], patch, strict=True)):
+                raise SpecError(
+                    f"clip {dataset.clip_ids[row]} has a latent of {shape[1:]}, which patches of {patch} do not fill:"
+                    " change `encode: latents` (frame sizes that are multiples) or `train: model: patch`"
+                )
+        self._captions = {row: self._caption_ids(row) for row in self.rows + self.held_out}
+
+    @property
+    def uncaptioned(self) -> int:
+        """Clips that have no caption of any kind that has a weight; they train on the empty text."""
+        return sum(1 for row in self.rows if not self._captions[row])
+
+    def _caption_ids(self, row: int) -> dict[str, str]:
+        found = {}
+        for kind, weight in self.config.captions.items():
+            column = self.dataset.columns.get(f"caption_{kind}_text_id")
+            text_id = None if column is None else column[row]
+            if weight > 0 and text_id:
+                if not self.dataset.has_text(text_id):
+                    raise SpecError(f"clip {self.dataset.clip_ids[row]} has a caption ({kind}) without text features")
+                found[kind] = text_id
+        return found
+
+    def draw(self, row: int, epoch: int) -> Draw:
+        """Draw the caption, its dropout, the task and the times of a clip in an epoch: a pure function."""
+        config, frames = self.config, self.dataset.shape(row)[1]
+        rng = generator(config.seed, "draw", epoch, self.dataset.clip_ids[row])
+        captions = self._captions[row]
+        dropped = rng.random() < config.text_dropout
+        kinds = {kind: config.captions[kind] for kind in captions}
+        chosen = captions[weighted_choice(rng, kinds)] if kinds else EMPTY_TEXT_ID
+        independent = rng.random() < config.independent_times
+        times = draw_times(rng, frames, config.time_mean, config.time_std, config.shift)
+        known = draw_known(rng, {str(k): v for k, v in config.tasks.items()}, frames)
+        times = times if independent else np.full(frames, times[0])
+        return Draw(EMPTY_TEXT_ID if dropped else chosen, np.where(known, 0.0, times), known)
+
+    def step(self, step: int) -> list[Group]:
+        """Return the groups of a step (from 0), each of one latent shape, clips in the order drawn."""
+        members = step_members(self.config.seed, step, self.config.batch, len(self.rows))
+        shapes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        for epoch, index in members:
+            row = self.rows[index]
+            shapes.setdefault(self.dataset.shape(row), []).append((row, epoch))
+        return [self.group([row for row, _ in pairs], [epoch for _, epoch in pairs]) for pairs in shapes.values()]
+
+    def group(self, rows: list[int], epochs: list[int], times: list[float] | None = None) -> Group:
+        """Build the group of clips of one shape; `times` overrides what is drawn, with nothing known (validation)."""
+        draws = [self.draw(row, epoch) for row, epoch in zip(rows, epochs, strict=True)]
+        ids = [self.dataset.clip_ids[row] for row in rows]
+        clean = np.stack([self.normaliser.forward(self.dataset.latent(row)) for row in rows])
+        noise = np.stack([self.noise(clip_id, e, clean.shape[1:]) for clip_id, e in zip(ids, epochs, strict=True)])
+        weights = self.dataset.columns.get("loss_weight") or [1.0] * len(self.dataset)
+        time_BT = np.stack([draw.time_T for draw in draws]).astype(np.float32)
+        known_BT = np.stack([draw.known_T for draw in draws])
+        texts = [self.dataset.text(draw.text_id) for draw in draws]
+        if times is not None:
+            time_BT = np.repeat(np.array(times, np.float32)[:, None], clean.shape[2], axis=1)
+            known_BT = np.zeros_like(known_BT)
+        text, bias = pad_text(texts)
+        return Group(
+            ids, torch.from_numpy(clean), torch.from_numpy(noise), torch.from_numpy(time_BT),
+            torch.from_numpy(known_BT), torch.tensor([1.0 if weights[r] is None else weights[r] for r in rows]),
+            text, bias,
+        )  # fmt: skip
+
+    def noise(self, clip_id: str, epoch: int, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a clip's noise in an epoch, float32."""
+        rng = generator(self.config.seed, "noise", epoch, clip_id)
+        return rng.standard_normal(shape, dtype=np.float32)
+
+
+def pad_text(texts: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Stack features_LD of unequal length to (B, S, F) with zeros, and the bias (B, S): 0, or -inf at padding."""
+    longest = max(len(text) for text in texts)
+    stacked = np.zeros((len(texts), longest, texts[0].shape[1]), np.float32)
+    bias = np.full((len(texts), longest), -np.inf, np.float32)
+    for row, text in enumerate(texts):
+        stacked[row, : len(text)] = text
+        bias[row, : len(text)] = 0.0
+    return torch.from_numpy(stacked), torch.from_numpy(bias)

@@ -1,0 +1,60 @@
+"""What a loss is worth: closed forms to compare with, a fixed validation grid, and which precision is faster here."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Eight times, mirrored about 1/2, on which validation always looks (MLPerf's grid for flow models).
+GRID_TIMES = tuple((i + 0.5) / 8 for i in range(8))
+# Rows x width of the matmul that decides between fp32 and bf16: a small model's MLP. Its time is milliseconds.
+_PROBE_ROWS, _PROBE_IN, _PROBE_OUT, _PROBE_ROUNDS = 768, 256, 1024, 8
+# bf16 costs accuracy, so it must pay: below this speed-up fp32 is taken.
+_WORTHWHILE = 1.2
+
+
+def gaussian_velocity(x: Tensor, time: Tensor | float, std: float) -> Tensor:
+    """Return the best velocity for data drawn from N(0, std^2): x (t - (1 - t) s^2) / ((1 - t)^2 s^2 + t^2)."""
+    variance = std**2
+    return x * (time - (1 - time) * variance) / ((1 - time) ** 2 * variance + time**2)
+
+
+def linear_floor(eigenvalues: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return, for each time, the least mean squared error of a velocity that is linear in x, per number.
+
+    `eigenvalues` are those of the latents' covariance. A Gaussian has the largest error of all data with its
+    covariance, so a model that stays above this has learned no more than second-order statistics. Integrated
+    over uniform times it is pi / 2 * mean(sqrt(eigenvalues)).
+    """
+    spread = np.maximum(np.asarray(eigenvalues, np.float64), 0.0)[:, None]
+    time = np.asarray(times, np.float64)[None, :]
+    return (spread / ((1 - time) ** 2 * spread + time**2)).mean(axis=0)
+
+
+def channel_eigenvalues(clips_CTHW: list[np.ndarray]) -> np.ndarray:
+    """Return the eigenvalues of the covariance between channels at one latent place, over all clips."""
+    values = np.concatenate([clip.reshape(clip.shape[0], -1) for clip in clips_CTHW], axis=1)
+    if values.shape[1] < 2:
+        return np.zeros(values.shape[0])
+    return np.linalg.eigvalsh(np.cov(values.astype(np.float64)))
+
+
+def faster_precision() -> str:
+    """Measure one matmul in fp32 and bf16 on this CPU; return "bf16" if it is clearly faster, else "fp32".
+
+    Which is faster differs from machine to machine by a factor of four either way, so it cannot be assumed.
+    """
+    seconds = {}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        left, right = torch.ones(_PROBE_ROWS, _PROBE_IN, dtype=dtype), torch.ones(_PROBE_OUT, _PROBE_IN, dtype=dtype)
+        rounds = []
+        for _ in range(_PROBE_ROUNDS):
+            start = time.perf_counter()
+            torch.nn.functional.linear(left, right)
+            rounds.append(time.perf_counter() - start)
+        # The best round is the machine's; the others carry warm-up and neighbours.
+        seconds[name] = min(rounds)
+    return "bf16" if seconds["fp32"] > _WORTHWHILE * seconds["bf16"] else "fp32"
