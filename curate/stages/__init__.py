@@ -1,0 +1,64 @@
+"""Row stages as work for the engines. A work takes rows and yields (stage, row) pairs.
+
+    media     one decode pass a source: probe, split, scores, hashes, proxies
+    caption   captions from measured columns and proxies
+    check     faults of captions
+    latent    latents of the clip's frames
+    text      text features, a row a distinct text
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from curate.plan import Plan
+from curate.stage import Fault
+
+Row = dict[str, Any]
+
+
+class Work(Protocol):
+    """What a child process runs. A row has an `id`, and `need`: the works that it lacks."""
+
+    batch_rows: int
+    passes_on: bool  # whether its rows go to the next work, with the columns that it added
+
+    def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
+        """Yield result rows; `alive` is to be called while a long row makes progress."""
+        ...
+
+    def fault(self, row: Row, fault: Fault) -> Iterator[tuple[str, Row]]:
+        """The rows that say why this input has no result."""
+        ...
+
+
+def make_work(name: str, plan: Plan) -> Work:
+    """The work of this name."""
+    from curate.stages.caption import CaptionWork
+    from curate.stages.check import CheckWork
+    from curate.stages.encode import LatentWork, TextWork
+    from curate.stages.media import MediaWork
+
+    works: dict[str, type[Work]] = {
+        "media": MediaWork, "caption": CaptionWork, "check": CheckWork, "latent": LatentWork, "text": TextWork,
+    }  # fmt: skip
+    return works[name](plan)  # type: ignore[call-arg]
+
+
+class ClipWork:
+    """Base of works whose rows are clips and which write one row a clip."""
+
+    stage: str
+    key = "clip_id"
+    batch_rows = 1
+    passes_on = True
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def fault(self, row: Row, fault: Fault) -> Iterator[tuple[str, Row]]:
+        """One quarantined row."""
+        from curate.media.decode_pass import fault_columns
+
+        yield self.stage, {self.key: row["id"], **fault_columns(fault.reason, fault.detail)}

@@ -1,0 +1,219 @@
+"""The command line: verbs over the public API. Parameters live in the spec; `--set key=value` changes one for a run.
+
+Exit codes: 0 done, 1 an error, 2 the spec or the call is wrong (or the data is unscreened), 3 finished with more
+quarantined rows than `quarantine.max_share`, 74 storage full or damaged, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from curate.errors import RushesError
+
+app = typer.Typer(
+    help="Rushes: raw footage to a video model.", no_args_is_help=True, add_completion=False,
+    pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+
+SpecPath = Annotated[Path, typer.Argument(help="the pipeline's YAML file", metavar="SPEC")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="change one key for this run: key.path=value")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object for machines")]
+EXIT_QUARANTINED, EXIT_INTERRUPTED = 3, 130
+
+
+def _load(path: Path, overrides: list[str] | None) -> Any:
+    from curate import spec
+
+    return spec.load(path, overrides)
+
+
+def _folder(path: Path) -> Any:
+    """The run in an output folder, or the run of a spec file."""
+    from curate import spec
+    from curate.errors import SpecError
+
+    if path.is_dir():
+        if not (path / "spec.yaml").exists():
+            raise SpecError(f"{path} is not the output folder of a run: it has no spec.yaml")
+        loaded = spec.load(path / "spec.yaml", [f"output={path}"])
+    else:
+        loaded = spec.load(path)
+    from curate.run import Run
+
+    return Run(loaded)
+
+
+def _progress() -> Callable[[str, int, int], None]:
+    """A bar on a terminal, plain lines in a log."""
+    from curate.progress import progress
+
+    return progress(sys.stderr)
+
+
+def _say(value: dict[str, Any], as_json: bool, lines: list[str]) -> None:
+    typer.echo(json.dumps(value) if as_json else "\n".join(lines))
+
+
+@app.command()
+def run(
+    spec: SpecPath,
+    until: Annotated[str | None, typer.Option(help="stop after this step")] = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Run a pipeline, or go on with it."""
+    from curate.ledger import funnel
+    from curate.run import Run
+
+    job = Run(_load(spec, overrides), _progress())
+    outcome = job.go(until)
+    rows = funnel(outcome.ledger)
+    value = {"output": str(job.out), "computed": outcome.computed, "funnel": rows}
+    _say(value, as_json, [*_funnel_lines(rows), f"output: {job.out}"])
+    if outcome.quarantined_share > job.spec.quarantine.max_share:
+        raise typer.Exit(EXIT_QUARANTINED)
+
+
+def _funnel_lines(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [f"{'rows':>7}  {'hours':>9}  outcome"]
+    for row in rows:
+        reason = f"  {row['reason']}" if row["reason"] else ""
+        lines.append(f"{row['rows']:>7}  {row['hours']:>9.4f}  {row['outcome']}{reason}")
+    return [*lines, f"{sum(row['rows'] for row in rows):>7}  in total"]
+
+
+@app.command()
+def plan(spec: SpecPath, overrides: Set = None, as_json: Json = False) -> None:
+    """Show the stages with their keys, and how many rows each has and lacks; nothing is run."""
+    from curate.planning import survey
+    from curate.run import Run
+
+    rows = survey(Run(_load(spec, overrides)))
+    lines = [f"{'stage':<14} {'key':<17} {'done':>8} {'to do':>8}"]
+    lines += [f"{r['stage']:<14} {r['key']:<17} {r['done']:>8} {r['to_do'] if r['to_do'] is not None else '?':>8}" for r in rows]
+    _say({"stages": rows}, as_json, lines)
+
+
+@app.command()
+def status(out: Annotated[Path, typer.Argument(help="an output folder or a spec")], as_json: Json = False) -> None:
+    """Show the funnel as it stands."""
+    from curate.ledger import funnel
+
+    rows = funnel(_folder(out).ledger())
+    _say({"funnel": rows}, as_json, _funnel_lines(rows))
+
+
+@app.command()
+def explain(
+    clip: Annotated[str, typer.Argument(help="a clip id, or the beginning of one")],
+    out: Annotated[Path, typer.Argument(help="an output folder or a spec")],
+    as_json: Json = False,
+) -> None:
+    """Show everything that is known of one clip, and what decided."""
+    from curate.planning import explained
+
+    row = explained(_folder(out), clip)
+    _say(row, as_json, [f"{name:<28} {value}" for name, value in row.items() if value is not None])
+
+
+@app.command()
+def verify(
+    out: Annotated[Path, typer.Argument(help="an output folder or a spec")],
+    digest: Annotated[bool, typer.Option("--digest", help="print the digest of what the store holds")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare every part with the manifest, and the dataset with its receipt."""
+    from curate.errors import StorageError
+    from curate.planning import digest_of, verified
+
+    job = _folder(out)
+    faults = verified(job)
+    if faults:
+        raise StorageError("; ".join(faults[:10]) + (f"; and {len(faults) - 10} more" if len(faults) > 10 else ""))
+    value = {"parts": sum(len(job.store.parts(t)) for t in job.store.tables()), "faults": 0}
+    if digest:
+        value["digest"] = digest_of(job)
+    _say(value, as_json, [value["digest"]] if digest else [f"{value['parts']} parts, none damaged"])
+
+
+@app.command()
+def quarantine(out: Annotated[Path, typer.Argument(help="an output folder or a spec")], as_json: Json = False) -> None:
+    """List what could not be used, with the reason."""
+    import pyarrow.compute as pc
+
+    table = _folder(out).ledger().table
+    rows = table.filter(pc.equal(table["outcome"], "quarantined")).select(["url", "clip_id", "stage", "reason", "evidence"])
+    lines = [f"{r['reason']:<24} {r['clip_id'] or '-':<33} {r['url']}  {r['evidence']}" for r in rows.to_pylist()]
+    _say({"quarantined": rows.to_pylist()}, as_json, lines or ["nothing is quarantined"])
+
+
+@app.command(name="try")
+def try_(
+    name: Annotated[str, typer.Argument(help="probe, split, a score, or dedup")],
+    inputs: Annotated[list[str], typer.Argument(help="files")],
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Run one stage or score on files, without a store."""
+    from curate.trying import attempt
+
+    value = attempt(name, inputs, overrides or [])
+    lines = [json.dumps(result) for result in value["results"]]
+    _say(value, as_json, [*lines, *(f"cluster: {', '.join(c)}" for c in value.get("clusters", []))])
+
+
+@app.command()
+def report(out: Annotated[Path, typer.Argument(help="an output folder or a spec")]) -> None:
+    """Write OUT/report.html anew."""
+    from curate.report import write_report
+
+    job = _folder(out)
+    typer.echo(str(write_report(job, job.ledger())))
+
+
+@app.command()
+def export(spec: SpecPath, overrides: Set = None) -> None:
+    """Run everything up to the dataset."""
+    run(spec, "export", overrides)
+
+
+@app.command()
+def train(spec: SpecPath, overrides: Set = None) -> None:
+    """Run everything up to the trained model."""
+    run(spec, "train", overrides)
+
+
+@app.command()
+def sample(spec: SpecPath, overrides: Set = None) -> None:
+    """Run everything up to the samples."""
+    run(spec, "sample", overrides)
+
+
+@app.command()
+def submit(spec: SpecPath, overrides: Set = None, address: Annotated[str, typer.Option(help="the cluster's job server")] = "http://127.0.0.1:8265") -> None:
+    """Run a pipeline as a job on a Ray cluster, and follow its log."""
+    from curate.submit import submit as send
+
+    raise typer.Exit(send(spec, overrides or [], address))
+
+
+def main() -> None:
+    """Entry point: errors that Rushes raises end in one sentence and their exit code."""
+    try:
+        app()
+    except RushesError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was committed is kept, run again to go on", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

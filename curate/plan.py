@@ -1,0 +1,220 @@
+"""From a spec to stages with their keys; everything that can be wrong with a spec is found here, before a frame is read.
+
+A key is a hash of what a stage's rows depend on: its name, version and parameters, the reader that makes its pixels,
+and the keys of the stages whose columns it reads. Rules and scheduling are not part of it, and neither is split's key:
+a clip id is its span, so rows of a clip hold whichever split asked for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from curate import schema
+from curate.errors import SpecError
+from curate.ids import fingerprint
+from curate.registry import nearest, resolve
+from curate.spec import REQUIRED_CATEGORIES, Rule, Spec
+from curate.stage import Score
+
+# Columns that every clip has, beside the scores: name -> what a rule may compare it with
+CLIP_COLUMNS = {
+    "duration_s": "number",
+    "num_frames": "number",
+    "width": "number",
+    "height": "number",
+    "fps": "number",
+    "license": "text",
+    "source_class": "text",
+    "is_synthetic": "text",
+    "origin": "text",
+}
+_KEY_LENGTH = 16
+HASH_STAGE = "phash"  # perceptual deduplication reads it; it rides on the pass like a score
+
+
+@dataclass(frozen=True)
+class Table:
+    """A stage's table in the store."""
+
+    stage: str
+    key: str
+    schema: pa.Schema
+
+    @property
+    def name(self) -> str:
+        """Folder of its parts."""
+        return f"{self.stage}-{self.key}"
+
+
+class Plan:
+    """The stages of a spec. Creating it checks the spec; tables and keys are computed on first use."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.stages = spec.stages
+        self.scores: dict[str, Score] = {
+            name: build("score", name, params) for name, params in spec.stages.score.items()
+        }
+        self.detector_class = resolve("detector", spec.stages.split.detector)
+        build("detector", spec.stages.split.detector, spec.stages.split.params)
+        if spec.stages.split.max_s < spec.stages.split.min_s:
+            raise SpecError("split: max_s is below min_s")
+        self.dedup = self._dedup_params()
+        if self.dedup is not None and self.dedup.perceptual is not None:
+            self.scores.setdefault(HASH_STAGE, build("hash", HASH_STAGE, {}))
+        self.rules = {name: self._check_rule(name, rule) for name, rule in spec.stages.keep.items()}
+        self._check_screens()
+        self.captioner = self._captioner()
+        self.tables = self._tables()
+
+    # -- parts of the check ------------------------------------------------------------------------------------
+
+    def _dedup_params(self) -> Any:
+        if not self.stages.dedup:
+            return None
+        from pydantic import ValidationError
+
+        from filters.dedup.cluster import DedupParams
+
+        try:
+            return DedupParams.model_validate(self.stages.dedup)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise SpecError(f"stages.dedup.{where}: {first['msg']}") from error
+
+    def _check_rule(self, name: str, rule: Rule) -> tuple[str, Rule]:
+        """Return the ledger column that a rule reads, and the rule."""
+        if name in CLIP_COLUMNS:
+            if CLIP_COLUMNS[name] == "number" and (rule.allow or rule.deny):
+                raise SpecError(f"keep.{name}: a number takes min and max, not allow or deny")
+            if CLIP_COLUMNS[name] == "text" and (rule.min is not None or rule.max is not None):
+                raise SpecError(f"keep.{name}: a text takes allow and deny, not min or max")
+            return name, rule
+        stage, _, column = name.partition(".")
+        if stage not in self.scores:
+            known = [*self.scores, *CLIP_COLUMNS]
+            raise SpecError(f"keep.{name}: no score of that name is in the spec; {nearest(stage, known)}")
+        score = self.scores[stage]
+        names = [field.name for field in score.fields]
+        if column and column not in names:
+            raise SpecError(f"keep.{name}: {stage} has no column {column!r}; {nearest(column, names)}")
+        if rule.allow or rule.deny:
+            raise SpecError(f"keep.{name}: a score takes min and max")
+        if not column or column == names[0]:
+            wrong = {"better": "max", "worse": "min"}.get(score.higher_is)
+            if wrong and getattr(rule, wrong) is not None and getattr(rule, "min" if wrong == "max" else "max") is None:
+                raise SpecError(
+                    f"keep.{name}: `{wrong}` alone on a score where higher is {score.higher_is} keeps the bad ones; "
+                    f"use `{'min' if wrong == 'max' else 'max'}`"
+                )
+        return f"{stage}.{column or names[0]}", rule
+
+    def _check_screens(self) -> None:
+        for category in REQUIRED_CATEGORIES:
+            for name in getattr(self.stages.screen, category, ()):
+                resolve("screen", name)
+                raise SpecError(f"screen.{category}: {name!r} is not a screen")
+
+    def _captioner(self) -> Any:
+        if self.stages.caption is None:
+            return None
+        captioner = build("captioner", self.stages.caption.with_, self.stages.caption.params)
+        known = {f"{name}.{field.name}" for name, score in self.scores.items() for field in score.fields}
+        known |= {f"probe.{field.name}" for field in schema.PROBE} | set(CLIP_COLUMNS)
+        for need in captioner.needs:
+            if need not in known:
+                raise SpecError(f"caption: {captioner.name} reads {need!r}; add its score to `score:`")
+        return captioner
+
+    # -- keys --------------------------------------------------------------------------------------------------
+
+    def _tables(self) -> dict[str, Table]:
+        from curate.media import decode_pass, reader
+
+        pixels = {"reader": reader.VERSION, "pass": decode_pass.VERSION}
+        split = self.stages.split
+        identities: dict[str, tuple[Any, pa.Schema]] = {
+            "probe": ({"reader": reader.VERSION}, schema.PROBE),
+            "split": (
+                {**pixels, **_identity(self.detector_class), "params": split.params, "min_s": split.min_s, "max_s": split.max_s},
+                schema.SPLIT,
+            ),
+            "content": (pixels, schema.CONTENT),
+            "frames": ({**pixels, "grid": repr(decode_pass.PROXY)}, schema.FRAMES),
+        }
+        for name, score in self.scores.items():
+            params = self.stages.score.get(name, {})
+            identities[name] = (
+                {**pixels, **_identity(type(score)), "grid": repr(score.frames), "reduce": score.reduce, "params": params},
+                schema.score_table(type(score)),
+            )
+        tables = {stage: Table(stage, _key(stage, what), rows) for stage, (what, rows) in identities.items()}
+        if self.captioner is not None and self.stages.caption is not None:
+            read = sorted({need.partition(".")[0] for need in self.captioner.needs} & tables.keys())
+            what = {**_identity(type(self.captioner)), "spec": self.stages.caption.model_dump(mode="json"), "reads": [tables[r].key for r in read]}
+            tables["caption"] = Table("caption", _key("caption", what), schema.CAPTION)
+        if self.stages.check is not None:
+            from captioner import checks
+
+            tables["check"] = Table("check", _key("check", [checks.VERSION, tables["caption"].key]), schema.CHECK)
+        if self.stages.encode is not None:
+            latents = self.stages.encode.latents
+            what = {**pixels, "codec": self.codec.fingerprint, "spec": latents.model_dump(mode="json")}
+            tables["latent"] = Table("latent", _key("latent", what), schema.LATENT)
+            tables["text"] = Table("text", _key("text", self.text_encoder.fingerprint), schema.TEXT)
+        return tables
+
+    @cached_property
+    def codec(self) -> Any:
+        """The latent codec of the spec."""
+        from curate.codecs import latent_codec
+
+        assert self.stages.encode is not None
+        return latent_codec(self.stages.encode.latents.codec, **self.stages.encode.latents.params)
+
+    @cached_property
+    def text_encoder(self) -> Any:
+        """The text encoder of the spec."""
+        from curate.codecs import text_encoder
+
+        assert self.stages.encode is not None
+        return text_encoder(self.stages.encode.text.encoder, **self.stages.encode.text.params)
+
+    def detector(self) -> Any:
+        """A fresh scene detector: one a source, since it keeps state."""
+        return build("detector", self.stages.split.detector, self.stages.split.params)
+
+    def pass_stages(self) -> list[str]:
+        """Stages that ride on the decode pass, by clip."""
+        return ["content", "frames", *self.scores]
+
+    def snapshot_key(self, stage: str, what: Any) -> str:
+        """Key of a dataset-wide stage: what it is, and the digest of what it read."""
+        return _key(stage, what)
+
+
+def build(kind: str, name: str, params: dict[str, Any]) -> Any:
+    """Create the named class; wrong parameters are a SpecError that lists the right ones."""
+    made = resolve(kind, name)
+    try:
+        return made(**params)
+    except TypeError as error:
+        signature = inspect.signature(made)
+        known = ", ".join(signature.parameters) or "none"
+        raise SpecError(f"{kind} {name}: {error}; its parameters: {known}") from error
+    except ValueError as error:
+        raise SpecError(f"{kind} {name}: {error}") from error
+
+
+def _identity(made: type) -> dict[str, Any]:
+    return {"name": made.name, "version": made.version}  # type: ignore[attr-defined]
+
+
+def _key(stage: str, what: Any) -> str:
+    return fingerprint([stage, what])[:_KEY_LENGTH]

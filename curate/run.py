@@ -1,0 +1,201 @@
+"""The driver: from a spec to its results. It decides what is to do, hands it to an engine, and commits what comes back.
+
+Every step asks the store what is there before it asks an engine for anything, so a resumed run, a second run, a changed
+rule and new footage take the same path.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from curate import snapshots
+from curate.engines import Engine, Shard, make_engine
+from curate.errors import SpecError, StorageError
+from curate.ledger import Ledger, build, funnel
+from curate.plan import Plan
+from curate.sources import Location, scan
+from curate.spec import Spec, dump
+from curate.stages import dedup, export, learn
+from curate.store import Store, storage_errors, write_atomic
+from curate.worklist import clip_rows, media_rows, shards, text_rows
+
+STEPS = ("split", "dedup", "encode", "export", "train", "sample", "report")
+Progress = Callable[[str, int, int], None]  # step, rows done, rows to do
+
+
+@dataclass
+class Outcome:
+    """What a run did: rows computed by each step, the funnel, and the ledger."""
+
+    ledger: Ledger
+    computed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def quarantined_share(self) -> float:
+        """Quarantined rows over all rows."""
+        rows = funnel(self.ledger)
+        total = sum(row["rows"] for row in rows)
+        return sum(row["rows"] for row in rows if row["outcome"] == "quarantined") / total if total else 0.0
+
+
+class Run:
+    """One output folder and its spec."""
+
+    def __init__(self, spec: Spec, progress: Progress = lambda step, done, total: None) -> None:
+        self.spec, self.progress = spec, progress
+        self.out = Path(spec.output).absolute()
+        self.plan = Plan(spec)
+        self.computed: dict[str, int] = {}
+        self._engine: Engine | None = None
+
+    # -- the folder --------------------------------------------------------------------------------------------
+
+    def claim(self) -> None:
+        """Take the output folder for this name, and write the spec into it."""
+        path = self.out / "spec.yaml"
+        text = yaml.safe_dump(dump(self.spec), sort_keys=False, allow_unicode=True)
+        if path.exists():
+            owner = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("name")
+            if owner != self.spec.name:
+                raise SpecError(f"output: {self.out} belongs to the run {owner!r}; choose another folder or that name")
+        elif self.out.is_dir() and any(self.out.iterdir()):
+            raise SpecError(f"output: {self.out} holds files that no run of ours wrote; choose an empty folder")
+        with storage_errors(self.out):
+            self.out.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_atomic(path, text.encode(), replace=True)
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of the output folder."""
+        return Store(self.out)
+
+    @cached_property
+    def locations(self) -> list[Location]:
+        """Every path of every source, hashed."""
+        return scan(self.spec, self.out)
+
+    def ledger(self) -> Ledger:
+        """The ledger as the store has it now, duplicates joined if their snapshot can be had without an engine."""
+        ledger = build(self.plan, self.store, self.locations)
+        if self.plan.dedup is None:
+            return ledger
+        joined, fresh = dedup.deduplicated(self.plan, self.store, ledger)
+        self.computed["dedup"] = self.computed.get("dedup", 0) + int(fresh)
+        return joined
+
+    # -- the steps ---------------------------------------------------------------------------------------------
+
+    def go(self, until: str | None = None) -> Outcome:
+        """Run every step up to `until` (all of them by default)."""
+        if until is not None and until not in STEPS:
+            raise SpecError(f"--until {until}: the steps are {', '.join(STEPS)}")
+        wanted = STEPS[: STEPS.index(until) + 1] if until else STEPS
+        self.claim()
+        try:
+            self._media()
+            ledger = self.ledger() if "dedup" in wanted else build(self.plan, self.store, self.locations)
+            if "encode" in wanted:
+                ledger = self._clips(ledger)
+        finally:
+            self.close()
+        self._write_ledger(ledger)
+        if "export" in wanted and self.plan.stages.export is not None:
+            self._learn(ledger, wanted)
+        if "report" in wanted:
+            self._report(ledger)
+        return Outcome(ledger, self.computed)
+
+    def _media(self) -> None:
+        self._compute("split", ["media"], media_rows(self.plan, self.store, self.locations))
+
+    def _clips(self, ledger: Ledger) -> Ledger:
+        rows = clip_rows(self.plan, ledger)
+        works = [stage for stage in ("caption", "check", "latent") if stage in self.plan.tables]
+        self._compute("encode", works, rows)
+        ledger = self.ledger() if rows else ledger
+        if "text" in self.plan.tables:
+            self._compute("text", ["text"], text_rows(self.plan, self.store, ledger))
+        return ledger
+
+    def _learn(self, ledger: Ledger, wanted: tuple[str, ...]) -> None:
+        if ledger.where("kept").num_rows == 0:
+            raise SpecError(f"nothing was kept, so there is nothing to export: see {self.out / 'report.html'} or `rushes status`")
+        key = export.export_key(self.plan, ledger)
+        receipt = self.out / "dataset" / "receipt.json"
+        self._snapshot("export", key, receipt, lambda: export.export(self.plan, self.store, ledger, self.out))
+        if self.spec.train is None or "train" not in wanted:
+            return
+        train_key = learn.train_key(self.plan, key)
+        run_dir = self.out / "train" / train_key
+        self._snapshot(
+            "train", train_key, run_dir / "run.json", lambda: learn.train(self.plan, self.out / "dataset", run_dir)
+        )
+        if self.spec.sample is None or "sample" not in wanted:
+            return
+        sample_key = learn.sample_key(self.plan, train_key, learn.requests_of(self.plan))
+        samples = self.out / "samples"
+        self._snapshot("sample", sample_key, samples / "prompts.jsonl", lambda: learn.sample(self.plan, run_dir, samples))
+
+    def _report(self, ledger: Ledger) -> None:
+        from curate.report import write_report
+
+        write_report(self, ledger)
+
+    def _snapshot(self, stage: str, key: str, product: Path, make: Callable[[], Any]) -> None:
+        """Make a dataset-wide result unless the one that stands is the one for this key."""
+        if snapshots.finished(self.out).get(stage) == key and product.exists():
+            return
+        self.progress(stage, 0, 1)
+        make()
+        snapshots.finish(self.out, stage, key)
+        self.computed[stage] = 1
+        self.progress(stage, 1, 1)
+
+    def _compute(self, step: str, works: list[str], rows: Shard) -> None:
+        """Run a work list on the engine and commit each shard as it comes back."""
+        if not rows:
+            return
+        self._engine = self._engine or make_engine(self.spec, self.out)
+        workers = self.spec.engine.workers or os.cpu_count() or 1
+        cut = shards(rows, self.spec.engine.shard_rows, workers)
+        done = 0
+        self.progress(step, 0, len(rows))
+        results = self._engine.run(works, cut)
+        with closing(results):  # type: ignore[type-var] generators close
+            for parts, rows_done in results:
+                self.store.commit(parts)
+                done += rows_done
+                self.progress(step, done, len(rows))
+        self.computed[step] = len(rows)
+
+    def _write_ledger(self, ledger: Ledger) -> None:
+        """Replace OUT/ledger.parquet when it would change."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.out / "ledger.parquet"
+        table = ledger.table
+        if path.exists():
+            try:
+                if pq.read_table(path).equals(table):
+                    return
+            except (OSError, pa.ArrowException) as error:
+                raise StorageError(f"{path} cannot be read ({error}); delete it, it is a view") from error
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        write_atomic(path, sink.getvalue().to_pybytes(), replace=True)
+
+    def close(self) -> None:
+        """End the engine's workers."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None

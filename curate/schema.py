@@ -1,0 +1,157 @@
+"""Arrow schemas of the tables in the store. Units and meanings travel in the field metadata.
+
+Every stage table has its id first and ends with the outcome columns. A table's columns appear in the ledger as
+`stage.column`. Columns marked operational describe how a row came to be, not what it is: no digest covers them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+from curate.stage import Score, column
+
+OPERATIONAL = b"operational"
+
+
+def _operational(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
+    return pa.field(name, kind, metadata={"unit": "", "meaning": meaning, OPERATIONAL: b"yes"})
+
+
+OUTCOME = (
+    column("outcome", pa.string(), "", "ok or quarantined"),
+    column("reason", pa.string(), "", "code of the fault, such as decode:error; empty when ok"),
+    _operational("detail", pa.string(), "a sentence for a person"),
+    _operational("attempts", pa.int32(), "how often the row was tried"),
+    _operational("seconds", pa.float64(), "wall time of the row in its worker"),
+)
+
+
+def table(*fields: pa.Field) -> pa.Schema:
+    """A stage table: the given fields (the id first), then the outcome."""
+    return pa.schema([*fields, *OUTCOME])
+
+
+def is_operational(field: pa.Field) -> bool:
+    """Tell whether a digest leaves this column out."""
+    return bool(field.metadata) and OPERATIONAL in field.metadata
+
+
+_ID = column("source_id", pa.string(), "", "sha256 of the file's bytes, 32 hex digits")
+_CLIP = column("clip_id", pa.string(), "", "sha256 of source, stream and span, 32 hex digits")
+
+PROBE = table(
+    _ID,
+    column("kind", pa.string(), "", "video or image"),
+    column("container", pa.string(), "", "demuxer"),
+    column("codec", pa.string(), "", "video codec"),
+    column("width", pa.int32(), "px", "width of the video stream"),
+    column("height", pa.int32(), "px", "height of the video stream"),
+    column("fps", pa.float64(), "1/s", "average frame rate as declared"),
+    column("duration_s", pa.float64(), "s", "duration as declared"),
+    column("num_frames_declared", pa.int64(), "frames", "frames as declared, 0 when the container is silent"),
+    column("stream_index", pa.int32(), "", "index of the video stream"),
+    column("time_base", pa.string(), "s", "seconds per tick of pts, as a fraction"),
+    column("rotation", pa.int32(), "deg", "display rotation"),
+)
+
+SPAN = pa.struct(
+    [
+        _CLIP,
+        column("start_pts", pa.int64(), "ticks", "pts of the first frame"),
+        column("end_pts", pa.int64(), "ticks", "pts behind the last frame (half-open)"),
+        column("start_s", pa.float64(), "s", "start, from the source's first frame"),
+        column("end_s", pa.float64(), "s", "end, from the source's first frame"),
+        column("num_frames", pa.int32(), "frames", "frames in the span"),
+        column("too_short", pa.bool_(), "", "shorter than split.min_s: rejected, never scored"),
+    ]
+)
+
+SPLIT = table(
+    _ID,
+    column("num_frames", pa.int64(), "frames", "frames decoded"),
+    column("first_pts", pa.int64(), "ticks", "pts of the source's first frame"),
+    column("detector", pa.string(), "", "scene detector"),
+    column("clips", pa.list_(SPAN), "", "the candidate clips, in order; they tile the source"),
+)
+
+CONTENT = table(_CLIP, column("hash", pa.string(), "", "hash of every decoded frame of the clip, in order"))
+
+FRAMES = table(
+    _CLIP,
+    column("jpeg", pa.list_(pa.binary()), "", "proxies: sampled frames as JPEG, quality 90"),
+    column("times_s", pa.list_(pa.float64()), "s", "their times from the clip's start"),
+    column("width", pa.int32(), "px", "width of a proxy"),
+    column("height", pa.int32(), "px", "height of a proxy"),
+)
+
+CAPTION = table(
+    _CLIP,
+    column("short", pa.string(), "", "the main subject, one sentence"),
+    column("dense", pa.string(), "", "everything that was measured or seen"),
+    column("model", pa.string(), "", "captioner and its version"),
+)
+
+CHECK = table(
+    _CLIP,
+    column("short", pa.list_(pa.string()), "", "faults of the short caption, empty when it is good"),
+    column("dense", pa.list_(pa.string()), "", "faults of the dense caption, empty when it is good"),
+)
+
+LATENT = table(
+    _CLIP,
+    column("latent", pa.binary(), "", "latent, (C, T, H, W), C order, bf16 little endian, not normalised"),
+    column("shape", pa.list_(pa.int32()), "", "[C, T, H, W]"),
+    column("dtype", pa.string(), "", "bfloat16"),
+    column("codec", pa.string(), "", "latent codec"),
+    column("codec_fingerprint", pa.string(), "", "hash of the codec's code, weights and parameters"),
+    column("width", pa.int32(), "px", "width of the encoded frames"),
+    column("height", pa.int32(), "px", "height of the encoded frames"),
+    column("num_frames", pa.int32(), "frames", "encoded frames"),
+    column("fps", pa.float64(), "1/s", "rate of the encoded frames; 0 for an image"),
+    column("crop", pa.list_(pa.int32()), "px", "[x, y, width, height] in source pixels that was encoded"),
+    column("source_id", pa.string(), "", "the source"),
+    column("stream_index", pa.int32(), "", "stream of the source"),
+    column("start_pts", pa.int64(), "ticks", "start of the clip's span"),
+    column("end_pts", pa.int64(), "ticks", "end of the clip's span (half-open)"),
+    column("time_base", pa.string(), "s", "seconds per tick"),
+)
+
+TEXT = table(
+    column("text_id", pa.string(), "", "sha256 of the text's UTF-8 bytes, 32 hex digits"),
+    column("text", pa.string(), "", "the text"),
+    column("features", pa.binary(), "", "features (L, D), C order, bf16 little endian, trimmed"),
+    column("shape", pa.list_(pa.int32()), "", "[L, D]"),
+    column("encoder", pa.string(), "", "text encoder"),
+    column("encoder_fingerprint", pa.string(), "", "hash of the encoder's code, weights and parameters"),
+)
+
+DEDUP = table(
+    _CLIP,
+    column("duplicate_of", pa.string(), "", "clip_id of the clip that is kept instead"),
+    column("kind", pa.string(), "", "exact:content or perceptual"),
+    column("distance", pa.float64(), "bits", "mean distance of the matched frames' hashes"),
+    column("matched_share", pa.float64(), "", "share of the shorter clip that matched"),
+    column("cluster_id", pa.string(), "", "smallest clip_id of the cluster"),
+    column("cluster_size", pa.int32(), "clips", "members of the cluster"),
+)
+
+
+def score_table(score: type[Score]) -> pa.Schema:
+    """The table of a score: clip_id and its fields."""
+    return table(_CLIP, *score.fields)
+
+
+def empty(schema: pa.Schema) -> pa.Table:
+    """A table of this schema without rows."""
+    return schema.empty_table()
+
+
+def rows_to_table(rows: Iterable[dict[str, object]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table; missing values are null, unknown keys are an error."""
+    rows = list(rows)
+    unknown = {key for row in rows for key in row} - set(schema.names)
+    if unknown:
+        raise ValueError(f"columns not in the schema: {sorted(unknown)}")
+    return pa.Table.from_pylist(rows, schema=schema)

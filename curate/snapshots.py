@@ -1,0 +1,25 @@
+"""Dataset-wide results: which snapshot of dedup, export, train, sample and report is the one for the present input.
+
+A snapshot's key holds the digest of what it read, so an unchanged input is not computed again. The keys of finished
+snapshots stand in OUT/snapshots.json; a snapshot that is not named there does not exist.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from curate.store import write_atomic
+
+_FILE = "snapshots.json"
+
+
+def finished(out: Path) -> dict[str, str]:
+    """Keys of the finished snapshots by stage."""
+    path = out / _FILE
+    return json.loads(path.read_bytes()) if path.exists() else {}
+
+
+def finish(out: Path, stage: str, key: str) -> None:
+    """Say that the snapshot of a stage is the one with this key."""
+    write_atomic(out / _FILE, json.dumps({**finished(out), stage: key}, indent=1).encode(), replace=True)

@@ -1,0 +1,388 @@
+"""The spec: one YAML file is one complete run. Frozen pydantic models; unknown keys are errors with the nearest key.
+
+Scheduling lives under `engine:` and never enters a key. `train:` and `sample:` are validated by the trainer's own
+models, which are imported only when a spec has them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from curate.errors import SpecError
+from curate.registry import nearest
+
+SOURCE_CLASSES = (
+    "public.dataset", "public.crawl", "partner.licensed", "partner.commissioned", "in_house",
+    "human.trainer", "human.red_team", "human.employee",
+)  # fmt: skip
+REQUIRED_CATEGORIES = ("explicit", "violence", "hate")
+
+
+class Model(BaseModel):
+    """Base of all spec models: frozen, and an unknown key names its neighbours."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    open_keys: ClassVar[bool] = False  # True where other keys are the parameters of a named class
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        if value is None:
+            return {}
+        if isinstance(value, dict) and not cls.open_keys:
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            for key in value:
+                if key not in known and key not in cls.model_fields:
+                    raise ValueError(f"unknown key {key!r}; {nearest(str(key), known)}")
+        return value
+
+
+class OpenModel(Model):
+    """A model whose unknown keys are parameters for the class that it names."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+    open_keys: ClassVar[bool] = True
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The keys that are not the model's own."""
+        return dict(self.model_extra or {})
+
+
+class Source(Model):
+    """Where footage comes from: a folder, glob, file or manifest, or a world that makes it.
+
+    `path` wins over `generate`; generated footage lies in OUT/footage. `columns` maps our names to a
+    manifest's; null leaves a column of the manifest aside.
+    """
+
+    path: str | None = None
+    generate: dict[str, Any] | None = None
+    source_class: str = "unknown"
+    license: str = "unknown"
+    origin: str = "unknown"
+    acquired_at: str = "unknown"
+    is_synthetic: bool | None = None
+    generator: str = "unknown"
+    original_caption: str | None = None
+    columns: dict[str, str | None] = {}
+
+    @field_validator("source_class")
+    @classmethod
+    def _known_class(cls, value: str) -> str:
+        if value not in (*SOURCE_CLASSES, "unknown"):
+            raise ValueError(f"unknown source_class {value!r}; {nearest(value, SOURCE_CLASSES)}")
+        return value
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Source:
+        if self.path is None and self.generate is None:
+            raise ValueError("a source needs `path` or `generate`")
+        if self.generate is not None and "world" not in self.generate:
+            raise ValueError("`generate` needs `world: NAME`")
+        return self
+
+
+class Split(OpenModel):
+    """Scene detection; lengths in seconds. Other keys are the detector's parameters."""
+
+    detector: str = "adaptive"
+    min_s: float = Field(1.0, ge=0)
+    max_s: float = Field(20.0, gt=0)
+
+
+class Rule(Model):
+    """What a column must satisfy for a clip to be kept."""
+
+    min: float | None = None
+    max: float | None = None
+    allow: tuple[str, ...] | None = None
+    deny: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Rule:
+        if not self.model_fields_set:
+            raise ValueError("a rule needs one of: min, max, allow, deny")
+        return self
+
+
+class Screen(Model):
+    """Screens per category; an empty list is written out and the receipt says `unscreened`."""
+
+    policy: str = "default"
+    profile: str = "standard"
+    explicit: tuple[str, ...]
+    violence: tuple[str, ...]
+    hate: tuple[str, ...]
+
+
+class CaptionSpec(OpenModel):
+    """The captioner and the kinds that it writes. Other keys are its parameters."""
+
+    with_: str = Field("template", alias="with")
+    kinds: tuple[Literal["short", "dense"], ...] = ("short", "dense")
+
+
+class Check(Model):
+    """Caption checks; a clip is quarantined when every caption of it that training may use fails."""
+
+
+class Latents(OpenModel):
+    """The latent codec and the size that it encodes. Other keys are the codec's parameters.
+
+    short_side: pixels of the shorter side, never enlarged. multiple: sides are cropped to a multiple of it.
+    fps: frames per second, None for the source's own. max_frames: the longest clip that is encoded whole; the law
+    1 + time_factor*k decides how many of the sampled frames are used.
+    """
+
+    codec: str = "dct"
+    short_side: int = Field(256, ge=8)
+    multiple: int = Field(16, ge=1)
+    fps: float | None = Field(None, gt=0)
+    max_frames: int = Field(129, ge=1)
+
+
+class Text(OpenModel):
+    """The text encoder. Other keys are its parameters."""
+
+    encoder: str = "hashed"
+
+
+class Encode(Model):
+    """What is encoded, and how."""
+
+    latents: Latents = Latents()
+    text: Text = Text()
+
+
+class Export(Model):
+    """Shape of the exported dataset."""
+
+    shard_rows: int = Field(4096, ge=1)
+    row_group_rows: int = Field(64, ge=1)
+
+
+def _named(value: Any) -> Any:
+    """`[motion, {sharpness: {...}}]` as `{motion: {}, sharpness: {...}}`."""
+    if not isinstance(value, list):
+        return value
+    out: dict[str, Any] = {}
+    for item in value:
+        pair = {item: {}} if isinstance(item, str) else item
+        if not isinstance(pair, dict) or len(pair) != 1:
+            raise ValueError(f"expected a name or one `name: parameters`, got {item!r}")
+        name, params = next(iter(pair.items()))
+        if name in out:
+            raise ValueError(f"{name!r} stands twice")
+        out[name] = params or {}
+    return out
+
+
+class Stages(Model):
+    """The stages in the order in which they stand in the spec, which is the order in which they run."""
+
+    split: Split = Split()
+    score: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named)] = {}
+    keep: dict[str, Rule] = {}
+    screen: Screen | None = None
+    dedup: dict[str, Any] = {}
+    caption: CaptionSpec | None = None
+    check: Check | None = None
+    encode: Encode | None = None
+    export: Export | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_order(cls, value: Any) -> Any:
+        stages = _named(value)
+        order = [name for name in cls.model_fields if name in stages]
+        if list(stages) != order and set(stages) <= set(cls.model_fields):
+            raise ValueError(f"stages run in this order: {', '.join(cls.model_fields)}; found {', '.join(stages)}")
+        return stages
+
+
+class Resource(Model):
+    """What one worker of a stage holds on a Ray cluster."""
+
+    cpus: float = Field(1.0, ge=0)
+    gpus: float = Field(0.0, ge=0)
+    workers: tuple[int, int] = (1, 1)
+
+
+class Limits(Model):
+    """What one row may take before its worker is killed."""
+
+    stall_seconds: float = Field(120.0, gt=0)
+    row_seconds: float = Field(21600.0, gt=0)
+    memory_gib: float = Field(8.0, gt=0)
+    attempts: int = Field(3, ge=1)
+
+
+class Engine(Model):
+    """Scheduling; never part of a key."""
+
+    kind: Literal["local", "ray"] = "local"
+    address: str | None = None
+    workers: int | None = Field(None, ge=1)
+    shard_rows: int = Field(16, ge=1)
+    resources: dict[str, Resource] = {}
+    limits: Limits = Limits()
+    dashboard: bool = False
+
+
+class Quarantine(Model):
+    """How many quarantined rows a run may end with before its exit code is 3."""
+
+    max_share: float = Field(1.0, ge=0, le=1)
+
+
+class Spec(Model):
+    """One run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = 0
+    sources: tuple[Source, ...] = Field(min_length=1)
+    output: str
+    stages: Stages = Stages()
+    quarantine: Quarantine = Quarantine()
+    engine: Engine = Engine()
+    train: Any = None
+    sample: Any = None
+
+    @field_validator("train", "sample", mode="before")
+    @classmethod
+    def _by_the_trainer(cls, value: Any, info: Any) -> Any:
+        if value is None:
+            return None
+        module = importlib.import_module("trainer.config")  # by name: the core knows no trainer until a spec asks
+        return {"train": module.TrainConfig, "sample": module.SampleConfig}[info.field_name].model_validate(value)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Spec:
+        order = ("caption", "encode", "export")
+        for before, after in (("encode", "export"), ("caption", "check")):
+            if getattr(self.stages, after) and not getattr(self.stages, before):
+                raise ValueError(f"stage `{after}` needs stage `{before}`")
+        if self.train is not None and not self.stages.export:
+            raise ValueError(f"`train` needs the stages {', '.join(order[1:])}")
+        if self.sample is not None and self.train is None:
+            raise ValueError("`sample` needs `train`")
+        return self
+
+
+def load(path: Path, overrides: list[str] | None = None) -> Spec:
+    """Read a spec; `overrides` are `key.path=value` with a YAML value.
+
+    Raises:
+        SpecError: with the file, the line, the key and what to change.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read spec {path}: {error}") from error
+    try:
+        raw = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f":{mark.line + 1}" if mark else ""
+        raise SpecError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+    if not isinstance(raw, dict):
+        raise SpecError(f"{path}: a spec is a mapping of keys, such as `name: my-run`")
+    for override in overrides or []:
+        _override(raw, override)
+    return parse(raw, str(path), node)
+
+
+def parse(raw: dict[str, Any], name: str = "spec", node: yaml.Node | None = None) -> Spec:
+    """Validate a spec that is loaded already."""
+    try:
+        return Spec.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        line = _line(node, first["loc"])
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
+        raise SpecError(f"{name}{f':{line}' if line else ''}: {where + ': ' if where else ''}{message}{more}") from error
+
+
+def dump(spec: Spec) -> dict[str, Any]:
+    """The spec as plain values, such that `parse(dump(spec)) == spec`."""
+    raw = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    stages = raw["stages"]
+    raw["stages"] = [{key: stages[key]} for key in Stages.model_fields if stages.get(key) is not None]
+    return raw
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    """Set one value by its dotted path; a stage is found by its name in the list of stages."""
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise SpecError(f"--set wants key=value, got {override!r}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError(f"--set {key}: {text!r} is not a YAML value") from error
+    place: Any = raw
+    *path, last = key.split(".")
+    for part in path:
+        place = _step(place, part, key)
+    if isinstance(place, list):
+        index = _index(place, last, key)
+        place[index] = value if last.isdigit() else {last: value}
+    elif isinstance(place, dict):
+        place[last] = value
+    else:
+        raise SpecError(f"--set {key}: there is nothing to set under {'.'.join(path)!r}")
+
+
+def _step(place: Any, part: str, key: str) -> Any:
+    if isinstance(place, dict):
+        if place.get(part) is None:
+            place[part] = {}
+        return place[part]
+    if isinstance(place, list):
+        item = place[_index(place, part, key)]
+        return item if part.isdigit() else item[part]
+    raise SpecError(f"--set {key}: {part!r} is not there")
+
+
+def _index(items: list[Any], part: str, key: str) -> int:
+    if part.isdigit():
+        if int(part) >= len(items):
+            raise SpecError(f"--set {key}: there are only {len(items)} items")
+        return int(part)
+    for index, item in enumerate(items):
+        if item == part:
+            items[index] = {part: {}}
+        if isinstance(items[index], dict) and part in items[index]:
+            items[index][part] = {} if items[index][part] is None else items[index][part]
+            return index
+    raise SpecError(f"--set {key}: no stage {part!r} in the spec")
+
+
+def _line(node: yaml.Node | None, path: tuple[int | str, ...]) -> int | None:
+    """Line of the deepest node on the path (1-based)."""
+    if node is None:
+        return None
+    line = None
+    for part in path:
+        found: tuple[yaml.Node, yaml.Node] | None = None
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = (node.value[part], node.value[part])
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        if isinstance(node, yaml.SequenceNode) and isinstance(part, str):
+            pairs = [pair for item in node.value if isinstance(item, yaml.MappingNode) for pair in item.value]
+        for key, value in pairs:
+            if key.value == str(part):
+                found = (key, value)
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line or node.start_mark.line + 1

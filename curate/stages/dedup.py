@@ -1,0 +1,51 @@
+"""Duplicates among the clips that passed the rules: a dataset-wide snapshot, written whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from curate import schema
+from curate.ledger import Ledger, with_duplicates
+from curate.plan import HASH_STAGE, Plan
+from curate.store import Store, align, rows_digest
+
+VERSION = 1
+# What the keep-best policy weighs, beside the hashes.
+_FACTS = ("clip_id", "source_id", "width", "height", "num_frames", "duration_s", "license")
+
+
+def deduplicated(plan: Plan, store: Store, ledger: Ledger) -> tuple[Ledger, bool]:
+    """Join the duplicates of the present candidates into the ledger; tell whether they had to be computed."""
+    candidates = _candidates(plan, store, ledger)
+    what = [VERSION, plan.dedup.model_dump(mode="json"), rows_digest(candidates, candidates.schema.names, "clip_id")]
+    table = f"dedup-{plan.snapshot_key('dedup', what)}"
+    fresh = not store.parts(table)
+    if fresh:
+        from filters.dedup.cluster import find_duplicates
+
+        rows: list[dict[str, Any]] = find_duplicates(candidates, plan.dedup).to_pylist()
+        done = [{**row, "outcome": "ok", "reason": "", "detail": "", "attempts": 1, "seconds": 0.0} for row in rows]
+        store.commit([store.write_part(table, schema.rows_to_table(done, schema.DEDUP))])
+    return with_duplicates(ledger, plan, store.read(table, schema.DEDUP)), fresh
+
+
+def _candidates(plan: Plan, store: Store, ledger: Ledger) -> pa.Table:
+    """Clips that only the missing snapshot holds up, with everything that a duplicate is told by."""
+    open_clips = ledger.clips.filter(pa.compute.equal(ledger.clips["stage"], "dedup"))
+    rows = open_clips.select(list(_FACTS))
+    wanted = {"content": ["hash"]}
+    if HASH_STAGE in plan.scores:
+        wanted[HASH_STAGE] = [field.name for field in plan.scores[HASH_STAGE].fields]
+    for stage, names in wanted.items():
+        table = plan.tables[stage]
+        found = align(store.read(table.name, table.schema, ["clip_id", *names]), "clip_id", rows["clip_id"])
+        for name in names:
+            rows = rows.append_column(table.schema.field(name).with_name(f"{stage}.{name}"), found[name])
+    if "sharpness" in plan.scores:
+        first = plan.scores["sharpness"].fields[0].name
+        rows = rows.append_column("sharpness.score", open_clips[f"sharpness.{first}"])
+    else:
+        rows = rows.append_column("sharpness.score", pa.nulls(rows.num_rows, pa.float64()))
+    return rows

@@ -1,0 +1,130 @@
+"""Latent and text work: a clip's frames to a latent, a text to features; both as bf16 bytes with their fingerprints.
+
+Legend: T frames, H height, W width, C colours or channels, L words, D features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from curate.codecs.bf16 import encode_bf16
+from curate.errors import InputRejected
+from curate.media import reader
+from curate.spec import Latents
+from curate.stages import ClipWork
+
+Row = dict[str, Any]
+
+
+class LatentWork(ClipWork):
+    """Decodes a kept span and encodes it. Row: {"id": clip_id, "url", span and stream columns}."""
+
+    stage = "latent"
+
+    def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
+        """Encode one clip."""
+        assert self.plan.stages.encode is not None
+        row, spec, codec = rows[0], self.plan.stages.encode.latents, self.plan.codec
+        frames_THWC, crop = _frames(row, spec, codec.time_factor, alive)
+        pixels_BCTHW = np.moveaxis(frames_THWC.astype(np.float32) / 127.5 - 1.0, -1, 0)[None]
+        latent_CTHW = np.asarray(codec.encode(pixels_BCTHW))[0]
+        if not np.isfinite(latent_CTHW).all():
+            raise InputRejected("encode:not_finite", "the codec gave NaN or infinity")
+        count, height, width = frames_THWC.shape[:3]
+        yield "latent", {
+            "clip_id": row["id"],
+            "latent": encode_bf16(latent_CTHW),
+            "shape": list(latent_CTHW.shape),
+            "dtype": "bfloat16",
+            "codec": spec.codec,
+            "codec_fingerprint": codec.fingerprint,
+            "width": width,
+            "height": height,
+            "num_frames": count,
+            "fps": _rate(row, spec),
+            "crop": crop,
+            **{name: row[name] for name in ("source_id", "stream_index", "start_pts", "end_pts", "time_base")},
+        }
+
+
+def _rate(row: Row, spec: Latents) -> float:
+    """Frames per second of what is encoded; 0 for an image."""
+    if row["kind"] == "image":
+        return 0.0
+    return float(min(spec.fps, row["fps"]) if spec.fps is not None else row["fps"])
+
+
+def _frames(row: Row, spec: Latents, time_factor: int, alive: Callable[[], None]) -> tuple[np.ndarray, list[int]]:
+    """The frames to encode, (T, H, W, 3) uint8 with T = 1 + time_factor*k, and the crop in source pixels.
+
+    At rate f the frame shown at each k/f after the clip's start is taken; at the source's own rate all of them.
+    """
+    time_base = Fraction(row["time_base"])
+    step_s = 1.0 / spec.fps if spec.fps is not None and row["fps"] > spec.fps else None
+    frames: list[np.ndarray] = []
+    crop: list[int] = []
+    # A grid point is taken when the next frame lies beyond it: what is shown at that moment is the frame before.
+    last: np.ndarray | None = None
+    for frame in reader.read(row["url"], row["start_pts"], row["end_pts"]):
+        alive()
+        time_s = float((frame.pts - row["start_pts"]) * time_base)
+        if step_s is not None:
+            while last is not None and len(frames) * step_s < time_s - 1e-6 and len(frames) < spec.max_frames:
+                frames.append(last)
+        pixels, crop = _fit(frame, spec)
+        if frames and pixels.shape != frames[0].shape:
+            raise InputRejected("decode:size_change", "the picture size changes within the clip")
+        last = pixels
+        if step_s is None:
+            frames.append(pixels)
+        if len(frames) >= spec.max_frames:
+            break
+    if last is None:
+        raise InputRejected("decode:no_frames", "the span holds no frame any more")
+    length_s = float((row["end_pts"] - row["start_pts"]) * time_base)
+    while step_s is not None and len(frames) < spec.max_frames and len(frames) * step_s < length_s - 1e-6:
+        frames.append(last)
+    count = min(len(frames), spec.max_frames)
+    lawful = 1 + (count - 1) // time_factor * time_factor
+    return np.stack(frames[:lawful]), crop
+
+
+def _fit(frame: reader.TimedFrame, spec: Latents) -> tuple[np.ndarray, list[int]]:
+    """Scale to the short side (never up), then crop the middle to multiples; the crop in source pixels."""
+    width, height = frame.image.width, frame.image.height
+    scale = min(1.0, spec.short_side / min(width, height))
+    scaled = (round(width * scale), round(height * scale))
+    out_w, out_h = (side // spec.multiple * spec.multiple for side in scaled)
+    if not out_w or not out_h:
+        raise InputRejected("encode:too_small", f"{scaled[0]}x{scaled[1]} is below one block of {spec.multiple} px")
+    x, y = (scaled[0] - out_w) // 2, (scaled[1] - out_h) // 2
+    pixels = reader.resized(frame.image, *scaled)[y : y + out_h, x : x + out_w]
+    return pixels, [round(x / scale), round(y / scale), round(out_w / scale), round(out_h / scale)]
+
+
+class TextWork(ClipWork):
+    """Encodes distinct texts. Row: {"id": text_id, "text"}."""
+
+    stage = "text"
+    key = "text_id"
+    batch_rows = 256
+    passes_on = False
+
+    def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
+        """Encode a batch of texts."""
+        assert self.plan.stages.encode is not None
+        encoder = self.plan.text_encoder
+        for row, features_LD in zip(rows, encoder.encode([row["text"] for row in rows]), strict=True):
+            alive()
+            yield "text", {
+                "text_id": row["id"],
+                "text": row["text"],
+                "features": encode_bf16(features_LD),
+                "shape": list(features_LD.shape),
+                "encoder": self.plan.stages.encode.text.encoder,
+                "encoder_fingerprint": encoder.fingerprint,
+            }

@@ -1,0 +1,132 @@
+"""Export: the kept clips as a dataset of Parquet shards, with the receipt that the trainer demands."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate import ids, schema
+from curate.ledger import Ledger, funnel, good_captions
+from curate.plan import Plan
+from curate.spec import REQUIRED_CATEGORIES
+from curate.store import Store, ids_of, rows_digest
+
+VERSION = 1
+KINDS = ("short", "dense", "original")
+_META = ("source_class", "license", "is_synthetic", "origin")
+_CHUNK = 256  # clips in flight between parts and shards
+_OPEN_PARTS = 4  # latent parts held in memory; clips are sorted as their parts were cut, so few are enough
+
+
+def export(plan: Plan, store: Store, ledger: Ledger, out: Path) -> str:
+    """Write OUT/dataset from the kept clips; return the digest that its receipt seals."""
+    from curate.dataset.shards import write_dataset
+
+    assert plan.stages.encode is not None and plan.stages.export is not None
+    kept = _columns(ledger)
+    encode = plan.stages.encode
+    header = {
+        "name": plan.spec.name,
+        "codec": {"name": encode.latents.codec, "params": encode.latents.params, "fingerprint": plan.codec.fingerprint},
+        "text_encoder": {
+            "name": encode.text.encoder, "params": encode.text.params, "fingerprint": plan.text_encoder.fingerprint,
+        },
+    }  # fmt: skip
+    info = write_dataset(
+        out / "dataset", _clips(plan, store, kept), _texts(plan, store, kept), header, receipt(plan, ledger),
+        shard_rows=plan.stages.export.shard_rows, row_group_rows=plan.stages.export.row_group_rows,
+    )  # fmt: skip
+    return info.digest
+
+
+def export_key(plan: Plan, ledger: Ledger) -> str:
+    """Key of the export snapshot: the rows that it would hold, and how they would be written."""
+    assert plan.stages.export is not None
+    kept = _columns(ledger)
+    what = [
+        VERSION, plan.spec.name, plan.tables["latent"].key, plan.tables["text"].key,
+        plan.stages.export.model_dump(mode="json"), rows_digest(kept, kept.schema.names, "clip_id"), receipt(plan, ledger),
+    ]  # fmt: skip
+    return plan.snapshot_key("export", what)
+
+
+def receipt(plan: Plan, ledger: Ledger) -> dict[str, Any]:
+    """What was screened by what. A category without a screen is `unscreened`, and says so."""
+    screen = plan.stages.screen
+    categories = {name: list(getattr(screen, name, ())) or "unscreened" for name in REQUIRED_CATEGORIES}
+    counts: dict[str, int] = {}
+    for row in funnel(ledger):
+        counts[row["outcome"]] = counts.get(row["outcome"], 0) + row["rows"]
+    return {
+        "categories": categories,
+        "policy": screen.policy if screen is not None else None,
+        "profile": screen.profile if screen is not None else None,
+        "counts": counts,
+    }
+
+
+def _columns(ledger: Ledger) -> pa.Table:
+    """Metadata and good captions of the kept clips, sorted by clip id."""
+    kept = ledger.where("kept")
+    rows = kept.select(["clip_id", *_META])
+    for kind, texts in good_captions(kept).items():
+        rows = rows.append_column(f"caption_{kind}", pa.array(texts, pa.string()))
+        names = [None if text is None else ids.text_id(text) for text in texts]
+        rows = rows.append_column(f"caption_{kind}_text_id", pa.array(names, pa.string()))
+    rows = rows.append_column("loss_weight", pa.array([1.0] * rows.num_rows, pa.float32()))
+    return rows.take(pc.sort_indices(rows["clip_id"]))
+
+
+class _Latents:
+    """Latents by clip id out of their parts."""
+
+    def __init__(self, plan: Plan, store: Store) -> None:
+        self._store, self._schema = store, schema.LATENT
+        self._names = [field.name for field in schema.LATENT if field not in schema.OUTCOME]
+        self._open: OrderedDict[str, pa.Table] = OrderedDict()
+        self._place: dict[str, tuple[str, int]] = {}
+        import pyarrow.parquet as pq
+
+        for part in store.parts(plan.tables["latent"].name):
+            clips = pq.read_table(store.out / part.path, columns=["clip_id"], partitioning=None)["clip_id"].to_pylist()
+            for row, clip in enumerate(clips):
+                self._place.setdefault(clip, (part.path, row))
+
+    def row(self, clip: str) -> pa.Table:
+        """The latent row of a clip, a table of one row."""
+        import pyarrow.parquet as pq
+
+        path, row = self._place[clip]
+        if path not in self._open:
+            self._open[path] = pq.read_table(self._store.out / path, columns=self._names, partitioning=None)
+            if len(self._open) > _OPEN_PARTS:
+                self._open.popitem(last=False)
+        self._open.move_to_end(path)
+        return self._open[path].slice(row, 1)
+
+
+def _clips(plan: Plan, store: Store, kept: pa.Table) -> Iterator[pa.Table]:
+    latents = _Latents(plan, store)
+    clips = kept["clip_id"].to_pylist()
+    for start in range(0, len(clips), _CHUNK):
+        chunk = clips[start : start + _CHUNK]
+        table = pa.concat_tables([latents.row(clip) for clip in chunk])
+        beside = kept.slice(start, len(chunk))
+        for name in beside.schema.names[1:]:
+            table = table.append_column(beside.schema.field(name), beside[name])
+        yield table
+
+
+def _texts(plan: Plan, store: Store, kept: pa.Table) -> Iterator[pa.Table]:
+    """Features of every text that a kept clip has, and of the empty text, once each."""
+    wanted = {ids.text_id("")}.union(*(ids_of(kept, f"caption_{kind}_text_id") for kind in KINDS)) - {None}
+    table = plan.tables["text"]
+    names = [field.name for field in schema.TEXT if field not in schema.OUTCOME]
+    rows = store.read(table.name, table.schema, names)
+    rows = rows.filter(pc.is_in(rows["text_id"], value_set=pa.array(sorted(wanted))))
+    yield rows.take(pc.sort_indices(rows["text_id"]))

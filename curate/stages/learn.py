@@ -1,0 +1,83 @@
+"""Training and sampling as stages of a run: each in a process of its own, so that the driver never imports torch."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from curate.errors import RushesError, SpecError, UnscreenedData
+from curate.plan import Plan
+from curate.store import write_atomic
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+def train_key(plan: Plan, dataset_digest: str) -> str:
+    """Key of a training run: its data, and its configuration without what only schedules it."""
+    config = plan.spec.train.model_dump(mode="json", exclude={"threads", "log_every"})
+    return plan.snapshot_key("train", [dataset_digest, config])
+
+
+def sample_key(plan: Plan, train: str, requests: Any) -> str:
+    """Key of the samples: the run that makes them and what was asked."""
+    return plan.snapshot_key("sample", [train, plan.spec.sample.model_dump(mode="json"), requests])
+
+
+def train(plan: Plan, dataset: Path, run_dir: Path) -> None:
+    """Train, or go on training, in a child process.
+
+    Raises:
+        UnscreenedData, SpecError: the trainer refused; its sentence is the message.
+    """
+    config = run_dir.with_suffix(".json")
+    write_atomic(config, plan.spec.train.model_dump_json(indent=1).encode(), replace=True)
+    _run(["-m", "trainer.train", "--dataset", str(dataset), "--out", str(run_dir), "--config", str(config)], "train")
+
+
+def sample(plan: Plan, run_dir: Path, out_dir: Path) -> None:
+    """Make the samples that the spec asks for."""
+    config = run_dir.parent / "sample.json"
+    write_atomic(config, plan.spec.sample.model_dump_json(indent=1).encode(), replace=True)
+    _run(["-m", "trainer.sample", "--run", str(run_dir), "--out", str(out_dir), "--config", str(config)], "sample")
+
+
+def requests_of(plan: Plan) -> list[dict[str, Any]]:
+    """What the spec asks to sample, as plain values."""
+    from trainer.config import read_requests
+
+    return [json.loads(request.model_dump_json()) for request in read_requests(plan.spec.sample.prompts)]
+
+
+def _die_with_parent() -> None:
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _run(arguments: list[str], what: str) -> None:
+    """Run a module; its log goes to our stderr, its last line there is the error."""
+    process = subprocess.Popen(
+        [sys.executable, *arguments], stderr=subprocess.PIPE, text=True, env={**os.environ}, preexec_fn=_die_with_parent
+    )
+    assert process.stderr is not None
+    last = ""
+    try:
+        for line in process.stderr:
+            sys.stderr.write(line)
+            last = line.strip() or last
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.wait(timeout=60)  # Ctrl-C reached it too: it saves a checkpoint and goes
+        raise
+    if code == 130:
+        raise KeyboardInterrupt
+    if code == UnscreenedData.exit_code:
+        raise (UnscreenedData if "screened" in last or "receipt" in last else SpecError)(last.removeprefix("error: "))
+    if code != 0:
+        raise RushesError(f"{what} ended with exit code {code}: {last or 'no message'}; run again to go on from its last checkpoint")

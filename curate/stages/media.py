@@ -1,0 +1,69 @@
+"""Source-level work: probe, and the one decode pass for whatever a source lacks.
+
+Input row: {"id": source_id, "url", "need": ["media"], "probe": bool, "split": bool, "clips": {stage: [clip_id]}, "spans"}.
+`spans` are the clips of a source that is split already, otherwise None; then every pass stage is computed for every clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from curate.errors import InputRejected
+from curate.media import reader
+from curate.media.decode_pass import DecodePass, PassRequest, fault_columns
+from curate.plan import Plan
+from curate.stage import Fault
+
+Row = dict[str, Any]
+
+
+class MediaWork:
+    """Runs one source at a time: a source is the unit of decoding, and so of blame."""
+
+    batch_rows = 1
+    passes_on = False  # its rows are sources, the next work's are clips: the driver stands between them
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
+        """Probe and pass over one source."""
+        row = rows[0]
+        if row["probe"]:
+            try:
+                facts = reader.probe(row["url"]).as_row()
+            except InputRejected as error:
+                yield "probe", {"source_id": row["id"], **fault_columns(error.reason, error.detail)}
+                return
+            yield "probe", {"source_id": row["id"], **facts}
+        if not row["split"] and not row["clips"]:
+            return
+        yield from DecodePass(self._request(row), alive).run()
+
+    def _request(self, row: Row) -> PassRequest:
+        split = self.plan.stages.split
+        everything = row["spans"] is None
+        wanted = {stage: set(clips) for stage, clips in row["clips"].items()}
+        riding = set(self.plan.pass_stages()) if everything else set(wanted)
+        return PassRequest(
+            source_id=row["id"],
+            url=row["url"],
+            detector=self.plan.detector() if everything else None,
+            min_s=split.min_s,
+            max_s=split.max_s,
+            scores={stage: score for stage, score in self.plan.scores.items() if stage in riding},
+            wanted={} if everything else wanted,
+            proxies=None if everything else wanted.get("frames", set()),
+            content=None if everything else wanted.get("content", set()),
+            spans=row["spans"],
+        )
+
+    def fault(self, row: Row, fault: Fault) -> Iterator[tuple[str, Row]]:
+        """The source has no split, or, where it had one, the clips do not get what they lacked."""
+        columns = fault_columns(fault.reason, fault.detail)
+        if row["split"]:
+            yield "split", {"source_id": row["id"], **columns}
+        for stage, clips in row["clips"].items():
+            for clip in clips:
+                yield stage, {"clip_id": clip, **columns}

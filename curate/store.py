@@ -1,0 +1,235 @@
+"""The store: Parquet parts that a numbered manifest lists. A file that no manifest lists does not exist.
+
+    OUT/manifest/0000000042.json                      {"parts": [{table, path, sha256, rows}], "all": false}
+    OUT/stages/<stage>-<key>/part-<sha256[:16]>.parquet
+
+Workers write parts, only a driver commits them, by creating the next manifest number if it is absent (a hard link:
+exactly one writer succeeds, on every file system that has links). A driver that loses a number reads on and tries the
+next. Readers take the first commit of a (stage, id), so doubled work is harmless. No correctness rests on a lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.errors import StorageError
+from curate.schema import is_operational
+
+_CHECKPOINT_EVERY = 100  # a manifest that lists everything, so that readers never read more than 100 files
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file of a table `<stage>-<key>`; `path` is relative to the output folder."""
+
+    table: str
+    path: str
+    sha256: str
+    rows: int
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or a refused write into a StorageError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        what = "no space left" if error.errno in _FULL else f"{error.strerror or error}"
+        raise StorageError(f"cannot write {path}: {what}; free space or choose another output, then run again") from error
+
+
+def write_atomic(path: Path, data: bytes, *, replace: bool) -> bool:
+    """Write a file so that it appears whole or not at all.
+
+    With `replace` an existing file is replaced; otherwise the call returns False when the file is there already.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                os.replace(temporary, path)
+                return True
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            return True
+        finally:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+
+
+class Store:
+    """Reads and commits the parts under one output folder."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = Path(out)
+        self._parts: dict[str, list[Part]] = defaultdict(list)
+        self._listed: set[str] = set()
+        self._next = 0
+        self.refresh()
+
+    # -- manifests ---------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Read the manifests that were committed since the last look."""
+        folder = self.out / "manifest"
+        present = {int(p.stem) for p in folder.glob("[0-9]*.json")} if folder.is_dir() else set()
+        numbers = sorted(number for number in present if number >= self._next)
+        if self._next == 0 and numbers:  # start at the newest manifest that lists everything
+            whole = [n for n in numbers if n % _CHECKPOINT_EVERY == 0 and n > 0]
+            numbers = [n for n in numbers if n >= whole[-1]] if whole else numbers
+        for number in numbers:
+            self._apply(self._load(number))
+            self._next = number + 1
+
+    def _load(self, number: int) -> dict:
+        path = self._manifest_path(number)
+        try:
+            return json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise StorageError(f"manifest {path} cannot be read: {error}") from error
+
+    def _manifest_path(self, number: int) -> Path:
+        return self.out / "manifest" / f"{number:010d}.json"
+
+    def _apply(self, manifest: dict) -> None:
+        for entry in manifest["parts"]:
+            part = Part(**entry)
+            if part.path not in self._listed:
+                self._listed.add(part.path)
+                self._parts[part.table].append(part)
+
+    def commit(self, parts: Sequence[Part]) -> None:
+        """List new parts in the next manifest; on a lost number read on and try the next."""
+        while True:
+            fresh = [part for part in parts if part.path not in self._listed]
+            if not fresh:
+                return
+            number = self._next
+            whole = number > 0 and number % _CHECKPOINT_EVERY == 0
+            listed = [part for table in self._parts.values() for part in table] if whole else []
+            manifest = {"all": whole, "parts": [asdict(part) for part in [*listed, *fresh]]}
+            data = json.dumps(manifest, separators=(",", ":")).encode()
+            if write_atomic(self._manifest_path(number), data, replace=False):
+                self._apply(manifest)
+                self._next = number + 1
+                return
+            self.refresh()
+
+    # -- parts -------------------------------------------------------------------------------------------------
+
+    def write_part(self, table: str, rows: pa.Table) -> Part:
+        """Write rows as a part that no manifest lists yet; equal rows give the same file."""
+        import pyarrow.parquet as pq
+
+        folder = self.out / "stages" / table
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink, compression="zstd", store_schema=True)
+        data = sink.getvalue().to_pybytes()
+        digest = hashlib.sha256(data).hexdigest()
+        path = folder / f"part-{digest[:16]}.parquet"
+        write_atomic(path, data, replace=True)
+        return Part(table, str(path.relative_to(self.out)), digest, rows.num_rows)
+
+    def parts(self, table: str) -> list[Part]:
+        """The live parts of a table, in the order of their commit."""
+        return list(self._parts.get(table, ()))
+
+    def tables(self) -> list[str]:
+        """Names of all tables that have a live part."""
+        return sorted(self._parts)
+
+    def read(self, table: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows of a table, the first commit of each id, in the order of their commit."""
+        import pyarrow.parquet as pq
+
+        names = list(columns) if columns is not None else schema.names
+        wanted = pa.schema([schema.field(name) for name in names])
+        pieces = []
+        for part in self.parts(table):
+            try:
+                pieces.append(pq.read_table(self.out / part.path, columns=names, partitioning=None).select(names))
+            except (OSError, pa.ArrowException) as error:
+                raise StorageError(f"part {part.path} cannot be read ({error}); see: rushes verify") from error
+        if not pieces:
+            return wanted.empty_table()
+        return _first_of_each(pa.concat_tables(pieces).cast(wanted), names[0])
+
+    # -- checks ------------------------------------------------------------------------------------------------
+
+    def verify(self) -> list[str]:
+        """Compare every live part with its manifest; return a sentence for each one that is damaged or gone."""
+        faults = []
+        for table in self.tables():
+            for part in self.parts(table):
+                path = self.out / part.path
+                if not path.exists():
+                    faults.append(f"{part.path} is missing")
+                elif hashlib.sha256(path.read_bytes()).hexdigest() != part.sha256:
+                    faults.append(f"{part.path} differs from its manifest")
+        return faults
+
+
+def _first_of_each(rows: pa.Table, key: str) -> pa.Table:
+    """Keep the first row of every key, in order."""
+    if rows.num_rows == 0 or pc.count_distinct(rows[key]).as_py() == rows.num_rows:
+        return rows
+    numbered = rows.select([key]).append_column("_row", pa.array(range(rows.num_rows), pa.int64()))
+    first = numbered.group_by(key).aggregate([("_row", "min")])["_row_min"]
+    return rows.take(pc.take(first, pc.sort_indices(first)))
+
+
+def rows_digest(rows: pa.Table, names: Sequence[str], key: str) -> str:
+    """sha256 over the named columns of rows sorted by `key`; chunks and the order of rows do not matter."""
+    plain = rows.select(sorted(names)).take(pc.sort_indices(rows[key])).combine_chunks()
+    digest = hashlib.sha256()
+    for batch in plain.to_batches(max_chunksize=1024):
+        for row in batch.to_pylist():
+            digest.update(json.dumps(row, sort_keys=True, default=_plain).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def table_digest(rows: pa.Table, schema: pa.Schema) -> str:
+    """Digest of a stage table, operational columns left out (DESIGN 6)."""
+    return rows_digest(rows, [field.name for field in schema if not is_operational(field)], schema.names[0])
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    raise TypeError(f"no digest for {type(value)}")
+
+
+def align(rows: pa.Table, key: str, ids: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """Rows in the order of `ids`; an id without a row gives nulls."""
+    place = pc.index_in(ids, value_set=rows[key].combine_chunks())
+    return rows.take(place.combine_chunks() if isinstance(place, pa.ChunkedArray) else place)
+
+
+def ids_of(rows: pa.Table, key: str) -> set[str]:
+    """The ids of a table as a set."""
+    return set(rows[key].to_pylist())
+
+
+def lacking(wanted: Iterable[str], present: set[str]) -> list[str]:
+    """The work list: rows wanted minus rows present, in order."""
+    return [item for item in wanted if item not in present]

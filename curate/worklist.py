@@ -1,0 +1,85 @@
+"""Work lists: the rows wanted minus the rows present, as shards for an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from curate import ids, schema
+from curate.engines import Shard
+from curate.ledger import Ledger, by_source, good_captions
+from curate.plan import Plan
+from curate.sources import Location
+from curate.store import Store, align, ids_of
+
+# Columns of a clip that the encode stage needs to find its frames.
+_SPAN = ("source_id", "kind", "fps", "stream_index", "time_base", "start_pts", "end_pts", "num_frames")
+
+
+def media_rows(plan: Plan, store: Store, locations: list[Location]) -> list[dict[str, Any]]:
+    """Sources that lack a probe, a split, or a measurement of one of their clips."""
+    sources = by_source(locations)
+    names = pa.array(list(sources), pa.string())
+    probes = align(store.read(plan.tables["probe"].name, schema.PROBE, ["source_id", "outcome"]), "source_id", names)
+    splits = align(store.read(plan.tables["split"].name, schema.SPLIT), "source_id", names).to_pylist()
+    present = {
+        stage: ids_of(store.read(plan.tables[stage].name, plan.tables[stage].schema, ["clip_id"]), "clip_id")
+        for stage in plan.pass_stages()
+    }
+    rows = []
+    for (source, places), probe, split in zip(sources.items(), probes["outcome"].to_pylist(), splits, strict=True):
+        spans = [span for span in split["clips"] or [] if not span["too_short"]]
+        lacks = {
+            stage: missing
+            for stage, have in present.items()
+            if (missing := [span["clip_id"] for span in spans if span["clip_id"] not in have])
+        }
+        need_split = probe != "quarantined" and split["outcome"] is None
+        if probe is None or need_split or lacks:
+            rows.append(
+                {
+                    "id": source, "url": places[0].url, "need": ["media"], "probe": probe is None,
+                    "split": need_split, "clips": {} if need_split else lacks,
+                    "spans": None if need_split else split["clips"],
+                }
+            )  # fmt: skip
+    return rows
+
+
+def clip_rows(plan: Plan, ledger: Ledger) -> list[dict[str, Any]]:
+    """Clips that nothing has stopped and that lack a caption, its check or a latent, with the columns to make them."""
+    stages = [stage for stage in ("caption", "check", "latent") if stage in plan.tables]
+    if not stages:
+        return []
+    wanted = ledger.where("kept", "pending")
+    columns = {name: wanted[name].to_pylist() for name in _columns(plan, wanted)}
+    outcomes = {stage: wanted[f"{stage}.outcome"].to_pylist() for stage in stages}
+    rows = []
+    for i, (clip, url) in enumerate(zip(wanted["clip_id"].to_pylist(), wanted["url"].to_pylist(), strict=True)):
+        need = [stage for stage in stages if outcomes[stage][i] is None]
+        if need:
+            rows.append({"id": clip, "url": url, "need": need, **{name: c[i] for name, c in columns.items()}})
+    return rows
+
+
+def _columns(plan: Plan, clips: pa.Table) -> list[str]:
+    read = list(plan.captioner.needs) if plan.captioner is not None else []
+    written = [name for name in clips.schema.names if name in ("caption.short", "caption.dense")]
+    return list(dict.fromkeys([*_SPAN, *read, *written]))
+
+
+def text_rows(plan: Plan, store: Store, ledger: Ledger) -> list[dict[str, Any]]:
+    """Distinct texts of the kept clips, and the empty one, that have no features yet."""
+    table = plan.tables["text"]
+    texts = {""} | {t for kind in good_captions(ledger.where("kept")).values() for t in kind if t is not None}
+    have = ids_of(store.read(table.name, table.schema, ["text_id"]), "text_id")
+    named = sorted((ids.text_id(text), text) for text in texts)
+    return [{"id": name, "text": text, "need": ["text"]} for name, text in named if name not in have]
+
+
+def shards(rows: Sequence[dict[str, Any]], size: int, workers: int) -> list[Shard]:
+    """Cut a work list into shards: at most `size` rows, and small enough to keep every worker busy."""
+    size = max(1, min(size, -(-len(rows) // (2 * workers))))
+    return [list(rows[i : i + size]) for i in range(0, len(rows), size)]
