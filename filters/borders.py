@@ -32,7 +32,7 @@ class Borders(Score):
 
     def measure(self, frames_THWC: np.ndarray, clip: Clip) -> Mapping[str, Any]:
         """Measure (T, H, W, 3) uint8 frames."""
-        top, bottom, left, right = content_box(luma(frames_THWC).max(axis=0))
+        top, bottom, left, right = content_box(luma(frames_THWC))
         height, width = frames_THWC.shape[1:3]
         box = {"left": left / width, "top": top / height, "right": right / width, "bottom": bottom / height}
         return {"score": 1.0 - (bottom - top) * (right - left) / (height * width), **box}

@@ -41,7 +41,7 @@ class Exposure(Score):
     def measure(self, frames_THWC: np.ndarray, clip: Clip) -> Mapping[str, Any]:
         """Measure (T, H, W, 3) uint8 frames."""
         gray_THW = luma(frames_THWC)
-        top, bottom, left, right = content_box(gray_THW.max(axis=0))
+        top, bottom, left, right = content_box(gray_THW)
         gray_THW = gray_THW[:, top:bottom, left:right]
         dark = (gray_THW <= DARK).mean(axis=(1, 2))
         bright = (gray_THW >= BRIGHT).mean(axis=(1, 2))

@@ -1,7 +1,7 @@
 """Mean apparent motion: dense optical flow between neighbouring samples, in short sides per second.
 
-(T, H, W, 1) uint8 gray at 8 fps. Farneback flow of a pair counts where the picture really changed; elsewhere
-motion is 0. So a frozen shot scores 0 whatever its texture, and compression noise does not pass for motion.
+(T, H, W, 3) uint8 at 8 fps. Farneback flow, in the colour channel that changes most (a blue thing moves before a gray
+wall of the same luma too), counts where the picture really changed: frozen shots and codec noise score 0.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Motion(Score):
     """Mean speed over all pixels and pairs, in short sides per second; 0 for stills and images."""
 
     name = "motion"
-    frames = Frames(8.0, SHORT_SIDE, "gray")
+    frames = Frames(8.0, SHORT_SIDE, "rgb")
     fields = (
         column("score", pa.float32(), "short sides/s", "mean apparent speed over the picture and the clip"),
         column("peak", pa.float32(), "short sides/s", "95th percentile over time of the mean apparent speed"),
@@ -38,12 +38,13 @@ class Motion(Score):
     higher_is = "better"
 
     def measure(self, frames_THWC: np.ndarray, clip: Clip) -> Mapping[str, Any]:
-        """Measure (T, H, W, 1) uint8 frames; times come from the clip, or from the grid if it has none."""
+        """Measure (T, H, W, 3) uint8 frames; times come from the clip, or from the grid if it has none."""
         scale = SHORT_SIDE / min(frames_THWC.shape[1:3])
         size = [max(SHORT_SIDE, round(side * scale)) for side in frames_THWC.shape[2:0:-1]]
-        gray = [cv2.resize(f[..., 0], size, interpolation=cv2.INTER_LINEAR) for f in frames_THWC]
-        times = clip.times_s if len(clip.times_s) == len(gray) else np.arange(len(gray)) / self.frames.fps
-        pairs = [_speed(a, b) for a, b in pairwise(gray)]
+        change = np.abs(np.diff(frames_THWC.astype(np.int16), axis=0)).sum(axis=(0, 1, 2))
+        views = [cv2.resize(f[..., int(change.argmax())], size, interpolation=cv2.INTER_LINEAR) for f in frames_THWC]
+        times = clip.times_s if len(clip.times_s) == len(views) else np.arange(len(views)) / self.frames.fps
+        pairs = [_speed(a, b) for a, b in pairwise(views)]
         pixels, area = np.array(pairs or [(0.0, 0.0)]).T
         speed = pixels / SHORT_SIDE / (np.maximum(np.diff(times), 1e-3) if pairs else 1.0)
         return {"score": speed.mean(), "peak": np.percentile(speed, 95), "area": area.mean(), "pairs": len(pairs)}

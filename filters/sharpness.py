@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from curate.stage import Clip, Frames, Score, column
-from filters._luma import luma
 
 # Short side at which all are compared: small sources keep their pixels, noise of large ones is averaged away.
 SHORT_SIDE = 96
+STAIRS = 3  # pixels averaged first: half-resolution chroma comes back as steps 2 pixels wide, which are no edges
 BLUR = 5  # pixels of the box blur: one that clearly changes a sharp edge at this size
 # Steps between neighbouring pixels below this many grey levels are noise and gradients, not edges.
 LEAST_STEP = 4.0
@@ -37,21 +37,20 @@ class Sharpness(Score):
 
     def measure(self, frames_THWC: np.ndarray, clip: Clip) -> Mapping[str, Any]:
         """Measure (T, H, W, 3) uint8 frames."""
-        scores, edges = zip(*(_frame(gray) for gray in luma(frames_THWC)), strict=True)
+        scores, edges = zip(*(_frame(frame) for frame in frames_THWC), strict=True)
         return {"score": float(np.mean(scores)), "edges": float(np.mean(edges))}
 
 
-def _frame(gray_HW: np.ndarray) -> tuple[float, float]:
-    """Sharpness of one (H, W) float32 picture and its share of edge pixels; the worse axis counts."""
-    scale = SHORT_SIDE / min(gray_HW.shape)
-    if scale < 1.0:
-        size = [max(1, round(side * scale)) for side in gray_HW.shape[::-1]]
-        gray_HW = cv2.resize(gray_HW, size, interpolation=cv2.INTER_AREA)
+def _frame(frame_HWC: np.ndarray) -> tuple[float, float]:
+    """Sharpness of one (H, W, C) picture, over all channels, and its share of edge pixels; the worse axis counts."""
+    scale = min(1.0, SHORT_SIDE / min(frame_HWC.shape[:2]))
+    size = [max(1, round(side * scale)) for side in frame_HWC.shape[1::-1]]
+    pixels = cv2.blur(cv2.resize(frame_HWC, size, interpolation=cv2.INTER_AREA).astype(np.float32), (STAIRS, STAIRS))
     lost = []
     marked = 0.0
     for axis, kernel in ((0, (1, BLUR)), (1, (BLUR, 1))):
-        step = np.abs(np.diff(gray_HW, axis=axis))
-        blurred = np.abs(np.diff(cv2.blur(gray_HW, kernel), axis=axis))
+        step = np.abs(np.diff(pixels, axis=axis))
+        blurred = np.abs(np.diff(cv2.blur(pixels, kernel), axis=axis))
         on = step > LEAST_STEP
         marked = max(marked, float(on.mean()) if on.size else 0.0)
         total = float(step[on].sum())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import typing
 from pathlib import Path
 
 from curate.errors import RushesError
@@ -19,12 +18,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--prompts", type=int, default=0, metavar="N", help="also write N requests to prompts.jsonl")
     for name, field in ShapesOptions.model_fields.items():
-        kind, count = field.annotation, None
-        if typing.get_origin(kind) is tuple:
-            kind, count = type(field.default[0]), 2
+        pair = isinstance(field.default, tuple)
+        parse = type(field.default[0] if pair else field.default)
         flag = f"--{name.replace('_', '-')}"
         help_text = f"{field.description} (default {field.default})"
-        made.add_argument(flag, type=kind, nargs=count, help=help_text, default=argparse.SUPPRESS)
+        made.add_argument(flag, type=parse, nargs=2 if pair else None, help=help_text, default=argparse.SUPPRESS)
     return made
 
 

@@ -65,7 +65,7 @@ def render(shot: Shot) -> np.ndarray:
     # Pixel (0, 0) covers [0, 1) x [0, 1): its centre lies half a pixel in.
     x = corner[:, 0, None, None] + np.arange(wide)[None, None] + 0.5 - path[:, 0, None, None]
     y = corner[:, 1, None, None] + np.arange(high)[None, :, None] + 0.5 - path[:, 1, None, None]
-    cover_THW = np.clip(0.5 - _distance(*np.broadcast_arrays(x, y), outline), 0.0, 1.0)
+    cover_THW = np.clip(0.5 - _distance(x, y, outline), 0.0, 1.0)
     patches = np.round(ground + cover_THW[..., None] * (paint - ground)).astype(np.uint8)
     for frame, (left, top), patch in zip(frames_THWC, corner, patches, strict=True):
         frame[top : top + high, left : left + wide] = patch
@@ -77,8 +77,9 @@ def _distance(x: np.ndarray, y: np.ndarray, outline: np.ndarray) -> np.ndarray:
 
     The nearest point of every edge gives the distance, the parity of edges crossed by a ray gives the sign.
     """
-    nearest = np.full(x.shape, np.inf, np.float32)
-    inside = np.zeros(x.shape, bool)
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    nearest = np.full(shape, np.inf)
+    inside = np.zeros(shape, bool)
     for (ax, ay), (bx, by) in zip(outline, np.roll(outline, -1, axis=0), strict=True):
         dx, dy = bx - ax, by - ay
         along = np.clip(((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy), 0.0, 1.0)

@@ -15,7 +15,7 @@ from worlds.shapes.plan import PlannedFile
 CRF = 18  # visually lossless: what a model learns from
 COARSE_CRF = 32  # a re-upload: visibly softer, plainly the same
 # Standard deviation of the blur as a share of the short side: the outline stays readable, the edges are gone.
-FOCUS = 0.04
+FOCUS = 0.05
 CROP = 0.04  # share cut off each side of a cropped copy
 SCALE = 2 / 3  # size of a scaled copy
 KEPT_BYTES = 0.6  # of a damaged file: its index lies at the end, so nothing can be decoded

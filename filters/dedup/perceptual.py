@@ -1,0 +1,101 @@
+"""Near duplicates: clips whose frames resemble each other in order of time.
+
+Candidates come from an index over key frames (`candidates`), matches from aligning all frames (`align`); clips with
+nothing to see are compared by their small pictures alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from filters.dedup.align import FRAMES_COMPARED, is_backwards, match_in_order, same_look
+from filters.dedup.candidates import Candidate, bits_apart, find_candidates, mirror_mask
+from filters.dedup.phash import CROPS
+from filters.dedup.prints import Prints
+
+# Distance in bits for plain frames: another shape at the same place differs by 40 and more, a re-encoded one by 20.
+PLAIN_DISTANCE = 36
+FEWEST_FRAMES = 3  # of a match, unless the shorter clip has fewer
+# Grey levels by which no cell of two flat clips may differ: a re-encoded colour stays within 2, while different
+# scenes in the dark differ by 7, less than their own re-encodes do, so those are left to the brightness rule.
+FLAT_LEVELS = 3.0
+
+
+class PerceptualParams(BaseModel):
+    """When two clips are near duplicates."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_distance: int = Field(72, ge=0, le=110, description="bits of 256 by which matching frames may differ")
+    min_share: float = Field(0.6, gt=0.0, le=1.0, description="of the shorter clip's frames that must match in order")
+    mirror: bool = Field(False, description="whether a mirrored copy is a duplicate too")
+
+
+class Match(NamedTuple):
+    """Two clips (row numbers, one < two), the mean distance of matched frames in bits, and the share that matched."""
+
+    one: int
+    two: int
+    distance: float
+    share: float
+
+
+def find_matches(prints: Prints, params: PerceptualParams) -> list[Match]:
+    """All pairs of clips that match, each once with its best view, sorted by clip numbers."""
+    best: dict[tuple[int, int], Match] = {}
+    for candidate in find_candidates(prints, params.max_distance, params.mirror):
+        match = _compare(prints, candidate, params)
+        if match is None:
+            continue
+        known = best.get((match.one, match.two))
+        if known is None or (-match.share, match.distance) < (-known.share, known.distance):
+            best[match.one, match.two] = match
+    matches = [*best.values(), *_flat_matches(prints)]
+    return sorted(matches)
+
+
+def _compare(prints: Prints, candidate: Candidate, params: PerceptualParams) -> Match | None:
+    """Align a view of one clip with the whole picture of another."""
+    one, two, view, mirrored = candidate
+    # A still image is no copy of a video that shows it, nor the other way round.
+    if (prints.first[one + 1] - prints.first[one] == 1) != (prints.first[two + 1] - prints.first[two] == 1):
+        return None
+    frames_one, frames_two = prints.frames(one), prints.frames(two)
+    hashes = prints.hashes[frames_one, view] ^ (mirror_mask() if mirrored else np.uint64(0))
+    distance = bits_apart(hashes[:, None], prints.hashes[frames_two, 0][None])
+    plain = prints.plain[frames_one][:, None] & prints.plain[frames_two][None]
+    near = distance <= np.where(plain, min(PLAIN_DISTANCE, params.max_distance), params.max_distance)
+    shorter = min(near.shape)
+    least = max(min(FEWEST_FRAMES, shorter), int(np.ceil(params.min_share * shorter)))
+    if min(near.any(axis=1).sum(), near.any(axis=0).sum()) < least:
+        return None
+    pairs = match_in_order(near)
+    if len(pairs) < least or is_backwards(distance, near, pairs):
+        return None
+    chosen = np.unique(np.linspace(0, len(pairs) - 1, FRAMES_COMPARED).round().astype(int))
+    i, j = np.array([pairs[k] for k in chosen]).T
+    if not same_look(prints.thumbs[frames_one[i]], prints.thumbs[frames_two[j]], CROPS[view], mirrored):
+        return None
+    mean = float(np.mean([distance[i, j] for i, j in pairs]))
+    return Match(min(one, two), max(one, two), mean, len(pairs) / shorter)
+
+
+def _flat_matches(prints: Prints) -> list[Match]:
+    """Flat clips whose mean small pictures agree in every cell: each with the first one that it agrees with."""
+    leaders: list[int] = []
+    looks: list[np.ndarray] = []
+    matches = []
+    for clip in np.flatnonzero(prints.is_flat()):
+        look = prints.thumbs[prints.first[clip] : prints.first[clip + 1]].astype(np.float32).mean(axis=0)
+        if looks:
+            apart = np.abs(np.stack(looks) - look).max(axis=1)
+            nearest = int(apart.argmin())
+            if apart[nearest] <= FLAT_LEVELS:
+                matches.append(Match(leaders[nearest], int(clip), 0.0, 1.0))
+                continue
+        leaders.append(int(clip))
+        looks.append(look)
+    return matches
