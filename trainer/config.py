@@ -15,6 +15,8 @@ from curate.errors import SpecError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
+# What does not change the numbers of a run, and may differ when it goes on.
+SCHEDULING = frozenset({"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened"})
 TaskName = Literal["t2v", "i2v", "extend", "infill"]
 CaptionKind = Literal["short", "dense", "original"]
 
