@@ -21,6 +21,7 @@ from curate.engines import Engine, Shard, make_engine
 from curate.errors import SpecError, StorageError
 from curate.ledger import Ledger, build, funnel
 from curate.plan import Plan
+from curate.report import write_report
 from curate.sources import Location, scan
 from curate.spec import Spec, dump
 from curate.stages import dedup, export, learn
@@ -99,6 +100,8 @@ class Run:
         if until is not None and until not in STEPS:
             raise SpecError(f"--until {until}: the steps are {', '.join(STEPS)}")
         wanted = STEPS[: STEPS.index(until) + 1] if until else STEPS
+        if self.spec.train is not None and "train" in wanted:
+            learn.refuse_unscreened(self.plan)
         self.claim()
         try:
             self._media()
@@ -108,10 +111,10 @@ class Run:
         finally:
             self.close()
         self._write_ledger(ledger)
-        if "export" in wanted and self.plan.stages.export is not None:
+        if "export" in wanted and self.plan.stages.export is not None and self._anything_kept(ledger, wanted):
             self._learn(ledger, wanted)
         if "report" in wanted:
-            self._report(ledger)
+            write_report(self, ledger)
         return Outcome(ledger, self.computed)
 
     def _media(self) -> None:
@@ -127,8 +130,6 @@ class Run:
         return ledger
 
     def _learn(self, ledger: Ledger, wanted: tuple[str, ...]) -> None:
-        if ledger.where("kept").num_rows == 0:
-            raise SpecError(f"nothing was kept, so there is nothing to export: see {self.out / 'report.html'} or `rushes status`")
         key = export.export_key(self.plan, ledger)
         receipt = self.out / "dataset" / "receipt.json"
         self._snapshot("export", key, receipt, lambda: export.export(self.plan, self.store, ledger, self.out))
@@ -145,10 +146,13 @@ class Run:
         samples = self.out / "samples"
         self._snapshot("sample", sample_key, samples / "prompts.jsonl", lambda: learn.sample(self.plan, run_dir, samples))
 
-    def _report(self, ledger: Ledger) -> None:
-        from curate.report import write_report
-
-        write_report(self, ledger)
+    def _anything_kept(self, ledger: Ledger, wanted: tuple[str, ...]) -> bool:
+        """Refuse to export nothing; the report, which shows why nothing was kept, is written first."""
+        if ledger.where("kept").num_rows:
+            return True
+        if "report" in wanted:
+            write_report(self, ledger)
+        raise SpecError(f"nothing was kept, so there is nothing to export: `rushes status {self.out}` shows the reasons")
 
     def _snapshot(self, stage: str, key: str, product: Path, make: Callable[[], Any]) -> None:
         """Make a dataset-wide result unless the one that stands is the one for this key."""

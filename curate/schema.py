@@ -137,6 +137,9 @@ DEDUP = table(
     column("cluster_size", pa.int32(), "clips", "members of the cluster"),
 )
 
+# What the keep-best policy of deduplication weighs, beside the hashes.
+DEDUP_FACTS = ("clip_id", "source_id", "width", "height", "num_frames", "duration_s", "license")
+
 
 def score_table(score: type[Score]) -> pa.Schema:
     """The table of a score: clip_id and its fields."""

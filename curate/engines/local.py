@@ -26,7 +26,7 @@ class LocalEngine:
     def _serve(self, supervisor: Supervisor) -> None:
         while (job := self._todo.get()) is not None:
             try:
-                self._done.put((supervisor.run_all(*job), len(job[1])))
+                self._done.put((supervisor.run_chain(*job)[0], len(job[1])))
             except BaseException as error:  # noqa: BLE001 the driver's thread raises it
                 self._done.put(error)
 

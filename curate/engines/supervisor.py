@@ -87,14 +87,14 @@ class Supervisor:
 
     # -- a shard -----------------------------------------------------------------------------------------------
 
-    def run_all(self, works: Sequence[str], rows: list[dict[str, Any]]) -> list[Part]:
+    def run_chain(self, works: Sequence[str], rows: list[dict[str, Any]]) -> tuple[list[Part], list[dict[str, Any]]]:
         """Run a shard through one work after the other; each sees the columns that those before it added."""
         parts: list[Part] = []
         for work in works:
             if rows:
                 done, rows = self.run(work, rows)
                 parts += done
-        return parts
+        return parts, rows
 
     def run(self, work: str, rows: list[dict[str, Any]]) -> tuple[list[Part], list[dict[str, Any]]]:
         """Run a shard to its end, whatever its rows do; return the parts written, and the rows for the next work.

@@ -72,6 +72,9 @@ def _open(url: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a source; every libav or file error becomes an InputRejected with a code."""
     try:
         with fsspec.open(url, "rb") as file:
+            if not file.read(1):
+                raise InputRejected("source:empty", "the file has no bytes")
+            file.seek(0)
             # A file object gives libav no name and no protocol: only these bytes can be read.
             options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
             with av.open(file, mode="r", options=options, metadata_errors="replace") as container:
@@ -84,6 +87,8 @@ def _open(url: str) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise InputRejected("source:missing", str(error)) from error
     except (av.error.FFmpegError, ValueError, EOFError) as error:
         raise InputRejected("decode:error", f"{type(error).__name__}: {error}") from error
+    except OSError as error:
+        raise InputRejected("source:unreadable", str(error)) from error
 
 
 def probe(url: str) -> Probe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate import schema
 from curate.ledger import Ledger, with_duplicates
@@ -12,10 +13,6 @@ from curate.plan import HASH_STAGE, Plan
 from curate.store import Store, align, rows_digest
 
 VERSION = 1
-# What the keep-best policy weighs, beside the hashes.
-_FACTS = ("clip_id", "source_id", "width", "height", "num_frames", "duration_s", "license")
-
-
 def deduplicated(plan: Plan, store: Store, ledger: Ledger) -> tuple[Ledger, bool]:
     """Join the duplicates of the present candidates into the ledger; tell whether they had to be computed."""
     candidates = _candidates(plan, store, ledger)
@@ -32,20 +29,23 @@ def deduplicated(plan: Plan, store: Store, ledger: Ledger) -> tuple[Ledger, bool
 
 
 def _candidates(plan: Plan, store: Store, ledger: Ledger) -> pa.Table:
-    """Clips that only the missing snapshot holds up, with everything that a duplicate is told by."""
-    open_clips = ledger.clips.filter(pa.compute.equal(ledger.clips["stage"], "dedup"))
-    rows = open_clips.select(list(_FACTS))
+    """Clips that only the missing snapshot holds up."""
+    open_clips = ledger.clips.filter(pc.equal(ledger.clips["stage"], "dedup"))
+    return candidates_of(plan, store, open_clips.select(list(schema.DEDUP_FACTS)))
+
+
+def candidates_of(plan: Plan, store: Store, clips: pa.Table) -> pa.Table:
+    """Clips (`schema.DEDUP_FACTS`) with everything that a duplicate is told by, out of the parts."""
     wanted = {"content": ["hash"]}
     if HASH_STAGE in plan.scores:
         wanted[HASH_STAGE] = [field.name for field in plan.scores[HASH_STAGE].fields]
+    if "sharpness" in plan.scores:
+        wanted["sharpness"] = [plan.scores["sharpness"].fields[0].name]
     for stage, names in wanted.items():
         table = plan.tables[stage]
-        found = align(store.read(table.name, table.schema, ["clip_id", *names]), "clip_id", rows["clip_id"])
+        found = align(store.read(table.name, table.schema, ["clip_id", *names]), "clip_id", clips["clip_id"])
         for name in names:
-            rows = rows.append_column(table.schema.field(name).with_name(f"{stage}.{name}"), found[name])
-    if "sharpness" in plan.scores:
-        first = plan.scores["sharpness"].fields[0].name
-        rows = rows.append_column("sharpness.score", open_clips[f"sharpness.{first}"])
-    else:
-        rows = rows.append_column("sharpness.score", pa.nulls(rows.num_rows, pa.float64()))
-    return rows
+            clips = clips.append_column(table.schema.field(name).with_name(f"{stage}.{name}"), found[name])
+    if "sharpness" not in wanted:
+        clips = clips.append_column("sharpness.score", pa.nulls(clips.num_rows, pa.float64()))
+    return clips

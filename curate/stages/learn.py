@@ -13,6 +13,7 @@ from typing import Any
 
 from curate.errors import RushesError, SpecError, UnscreenedData
 from curate.plan import Plan
+from curate.spec import REQUIRED_CATEGORIES
 from curate.store import write_atomic
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -21,13 +22,29 @@ _PR_SET_PDEATHSIG = 1
 
 def train_key(plan: Plan, dataset_digest: str) -> str:
     """Key of a training run: its data, and its configuration without what only schedules it."""
-    config = plan.spec.train.model_dump(mode="json", exclude={"threads", "log_every"})
+    from trainer.config import SCHEDULING
+
+    config = plan.spec.train.model_dump(mode="json", exclude=set(SCHEDULING))
     return plan.snapshot_key("train", [dataset_digest, config])
 
 
 def sample_key(plan: Plan, train: str, requests: Any) -> str:
     """Key of the samples: the run that makes them and what was asked."""
     return plan.snapshot_key("sample", [train, plan.spec.sample.model_dump(mode="json"), requests])
+
+
+def refuse_unscreened(plan: Plan) -> None:
+    """Refuse before the first hour is spent what the trainer would refuse after the last one.
+
+    Raises:
+        UnscreenedData: a required category has no screen and is not named in `train.allow_unscreened`.
+    """
+    for category in REQUIRED_CATEGORIES:
+        if not getattr(plan.stages.screen, category, ()) and category not in plan.spec.train.allow_unscreened:
+            raise UnscreenedData(
+                f"{category} is not screened, so the trainer would refuse the dataset: name a screen under "
+                f"`screen: {{{category}: [...]}}`, or accept it with `train: {{allow_unscreened: [{category}]}}`"
+            )
 
 
 def train(plan: Plan, dataset: Path, run_dir: Path) -> None:

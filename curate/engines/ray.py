@@ -1,0 +1,111 @@
+"""The Ray engine: each streaming segment is one Ray Data pipeline of actor pools over shard references.
+
+An actor is a supervisor, as on the local engine: stage code runs in its child process, with the same threads and the
+same limits, and writes parts to the same store. Ray moves references and restarts actors on lost nodes, nothing else;
+its retries are finite, since a row that ends processes is the supervisor's business.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from curate import spec as specs
+from curate.engines import Shard
+from curate.engines.supervisor import Supervisor
+from curate.errors import StorageError
+from curate.spec import Resource, Spec
+from curate.store import Part
+
+# A node may be lost more than once in a long run, but an actor that dies this often has another illness.
+_MAX_RESTARTS = 4
+
+
+class ShardActor:
+    """Runs the works of one pool on shards. A shard travels as JSON: rows, the parts so far, a storage error."""
+
+    def __init__(self, spec: dict[str, Any], out: str, works: list[str]) -> None:
+        self._supervisor = Supervisor(specs.parse(spec), Path(out))
+        self._works = works
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Run the shards of a batch (Ray Data gives one)."""
+        return {"shard": [self._one(json.loads(str(text))) for text in batch["shard"]]}
+
+    def _one(self, shard: dict[str, Any]) -> str:
+        if not shard.get("storage"):
+            try:
+                parts, rows = self._supervisor.run_chain(self._works, shard["rows"])
+                shard = {**shard, "rows": rows, "parts": [*shard["parts"], *(asdict(part) for part in parts)]}
+            except StorageError as error:
+                shard = {**shard, "storage": str(error)}
+        return json.dumps(shard)
+
+
+class RayEngine:
+    """Embedded, attached to a cluster by address, or inside a submitted job: `ray.init` finds out which."""
+
+    def __init__(self, spec: Spec, out: Path) -> None:
+        import ray
+
+        self._spec, self._out = spec, out
+        self._owns = not ray.is_initialized()
+        if not self._owns:
+            return
+        where: dict[str, Any] = {"address": spec.engine.address or os.environ.get("RAY_ADDRESS")}
+        if where["address"] is None:
+            # A cluster of our own: on loopback only, without a dashboard unless the spec wants one.
+            where = {"address": "local", "include_dashboard": spec.engine.dashboard, "_node_ip_address": "127.0.0.1"}
+        ray.init(**where, logging_level=logging.WARNING, log_to_driver=True)
+
+    def run(self, works: Sequence[str], shards: Sequence[Shard]) -> Iterator[tuple[list[Part], int]]:
+        """Stream the shards through one pool for each group of works with the same resources."""
+        import ray.data
+
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.execution_options.preserve_order = False
+        items = [{"shard": json.dumps({"rows": shard, "count": len(shard), "parts": []})} for shard in shards]
+        pipeline = ray.data.from_items(items, override_num_blocks=len(items))
+        for resource, group in self._pools(works):
+            pipeline = pipeline.map_batches(
+                ShardActor,
+                fn_constructor_kwargs={"spec": specs.dump(self._spec), "out": str(self._out), "works": group},
+                batch_size=1,
+                compute=ray.data.ActorPoolStrategy(min_size=resource.workers[0], max_size=resource.workers[1]),
+                num_cpus=resource.cpus,
+                num_gpus=resource.gpus or None,
+                max_restarts=_MAX_RESTARTS,
+                max_task_retries=_MAX_RESTARTS,
+            )
+        for row in pipeline.iter_rows():
+            shard = json.loads(row["shard"])
+            if shard.get("storage"):
+                raise StorageError(shard["storage"])
+            yield [Part(**part) for part in shard["parts"]], shard["count"]
+
+    def _pools(self, works: Sequence[str]) -> list[tuple[Resource, list[str]]]:
+        """Neighbouring works with equal resources share a pool: a shard stays where it is."""
+        usual = Resource(workers=(1, self._spec.engine.workers or os.cpu_count() or 1))
+        pools: list[tuple[Resource, list[str]]] = []
+        for work in works:
+            resource = self._spec.engine.resources.get(work, usual)
+            if pools and pools[-1][0] == resource:
+                pools[-1][1].append(work)
+            else:
+                pools.append((resource, [work]))
+        return pools
+
+    def close(self) -> None:
+        """Leave the cluster, and end it if it is ours."""
+        import ray
+
+        if self._owns and ray.is_initialized():
+            ray.shutdown()
+
+

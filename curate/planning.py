@@ -1,0 +1,82 @@
+"""What a run would do, what is known of one clip, and whether the store holds what it says it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from curate import snapshots
+from curate.errors import SpecError
+from curate.ledger import by_source
+from curate.run import Run
+from curate.store import ids_of, rows_digest, table_digest
+from curate.worklist import clip_rows, media_rows, text_rows
+
+
+def survey(job: Run) -> list[dict[str, Any]]:
+    """Every stage with its key, rows done, and rows to do as far as they are known now (None: it depends on others)."""
+    sources = by_source(job.locations)
+    media = media_rows(job.plan, job.store, job.locations)
+    ledger = job.ledger() if (job.out / "spec.yaml").exists() else None
+    open_clips = clip_rows(job.plan, ledger) if ledger is not None else []
+    rows = []
+    for stage, table in job.plan.tables.items():
+        key = table.schema.names[0]
+        done = len(ids_of(job.store.read(table.name, table.schema, [key]), key))
+        if stage in ("probe", "split"):
+            to_do: int | None = sum(1 for row in media if row[stage])
+        elif stage in ("caption", "check", "latent"):
+            to_do = sum(1 for row in open_clips if stage in row["need"]) if not media else None
+        elif stage == "text":
+            to_do = len(text_rows(job.plan, job.store, ledger)) if ledger is not None and not media and not open_clips else None
+        else:
+            to_do = None if any(row["split"] for row in media) else sum(len(row["clips"].get(stage, ())) for row in media)
+        rows.append({"stage": stage, "key": table.key, "done": done, "to_do": to_do})
+    finished = snapshots.finished(job.out)
+    for stage, wanted in (("export", job.plan.stages.export), ("train", job.spec.train), ("sample", job.spec.sample)):
+        if wanted is not None:
+            rows.append({"stage": stage, "key": finished.get(stage, "-"), "done": int(stage in finished), "to_do": None})
+    if not sources and not job.locations:
+        raise SpecError("the sources hold no file")
+    return rows
+
+
+def explained(job: Run, clip: str) -> dict[str, Any]:
+    """The ledger row of the clip whose id begins with `clip`."""
+    rows = [row for row in job.ledger().clips.to_pylist() if row["clip_id"].startswith(clip)]
+    if len(rows) != 1:
+        what = "no clip's id begins" if not rows else f"{len(rows)} clips' ids begin"
+        raise SpecError(f"explain: {what} with {clip!r}")
+    return rows[0]
+
+
+def verified(job: Run) -> list[str]:
+    """A sentence for each damaged part, and for a dataset that differs from its receipt."""
+    from curate.dataset.receipts import REQUIRED_CATEGORIES, verify_receipt
+    from curate.errors import UnscreenedData
+
+    faults = job.store.verify()
+    if (job.out / "dataset").is_dir():
+        try:
+            verify_receipt(job.out / "dataset", REQUIRED_CATEGORIES)
+        except UnscreenedData as error:
+            faults.append(str(error))
+    return faults
+
+
+def digest_of(job: Run) -> str:
+    """sha256 over the live rows of every table of the present plan, and over what each clip came to (DESIGN 6)."""
+    digests = {stage: table_digest(job.store.read(t.name, t.schema), t.schema) for stage, t in job.plan.tables.items()}
+    clips = job.ledger().clips
+    digests["ledger"] = rows_digest(clips, ["clip_id", "outcome", "stage", "reason", *_snapshot_columns(clips.schema.names)], "clip_id")
+    dataset = job.out / "dataset" / "receipt.json"
+    if dataset.exists():
+        digests["dataset"] = json.loads(dataset.read_bytes())["digest"]
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
+def _snapshot_columns(names: list[str]) -> list[str]:
+    return [name for name in names if name.startswith("dedup.")]
+
+

@@ -1,0 +1,164 @@
+"""`rushes try NAME FILE...`: one stage or score on files, without a store. What it prints is a contract (DESIGN 9).
+
+Each input is run in the same disposable worker process as in a run, so a file that crashes or hangs a decoder is one
+result with its reason, and the next file goes on.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from curate import schema, spec
+from curate.engines.local import LocalEngine
+from curate.errors import SpecError
+from curate.ids import fingerprint
+from curate.ledger import CLIP_FIELDS
+from curate.plan import Plan
+from curate.registry import names, nearest
+from curate.store import Store
+
+_WHOLE = 1e9  # seconds: a maximum length that never cuts, for scores of a whole file
+
+
+def attempt(name: str, inputs: list[str], overrides: list[str]) -> dict[str, Any]:
+    """Run `probe`, `split`, `dedup` or a score on files; one result for every input, in order.
+
+    Raises:
+        SpecError: unknown name or parameter.
+    """
+    known = ["probe", "split", "dedup", *names("score")]
+    if name not in known:
+        raise SpecError(f"try: unknown name {name!r}; {nearest(name, known)}")
+    with tempfile.TemporaryDirectory(prefix="rushes-try-") as folder:
+        plan = Plan(_spec(name, folder, overrides))
+        store = Store(Path(folder))
+        _measure(plan, store, inputs)
+        if name == "probe":
+            return {"name": name, "results": [_plain(inputs[i], row) for i, row in _by_input(store, plan, "probe", inputs)]}
+        splits = dict(_by_input(store, plan, "split", inputs))
+        probes = dict(_by_input(store, plan, "probe", inputs))
+        results = [_split(inputs[i], probes[i], splits[i]) for i in range(len(inputs))]
+        if name == "split":
+            return {"name": name, "results": results}
+        if name == "dedup":
+            return _dedup(plan, store, inputs, probes, splits)
+        return {"name": name, "results": [_score(plan, store, name, inputs[i], probes[i], splits[i]) for i in range(len(inputs))]}
+
+
+def _spec(name: str, folder: str, overrides: list[str]) -> spec.Spec:
+    """A spec that runs just this; `--set` reaches the parameters of the named stage."""
+    given = {}
+    for item in overrides:
+        key, _, value = item.partition("=")
+        given[key] = spec.yaml.safe_load(value)
+    stages: dict[str, Any] = {"split": {"detector": "fixed", "min_s": 0, "max_s": _WHOLE}}
+    if name == "split":
+        # Lengths are a matter of the pipeline; here the scenes themselves are asked for.
+        stages["split"] = {"detector": "adaptive", "min_s": 0, "max_s": _WHOLE, **given}
+    elif name == "dedup":
+        stages["score"] = ["sharpness"]
+        stages["dedup"] = {"exact": {}, "perceptual": given}
+    elif name != "probe":
+        stages["score"] = [{name: given}]
+    raw = {"name": "try", "sources": [{"path": "-"}], "output": folder, "stages": [{k: v} for k, v in stages.items()]}
+    return spec.parse(raw, "--set")
+
+
+def _id(index: int, url: str) -> str:
+    """An id by position: two equal files are two inputs here."""
+    return fingerprint([index, url])
+
+
+def _measure(plan: Plan, store: Store, inputs: list[str]) -> None:
+    rows = [
+        {
+            "id": _id(i, url), "url": url if "://" in url else str(Path(url).absolute()), "need": ["media"],
+            "probe": True, "split": True, "clips": {}, "spans": None,
+        }
+        for i, url in enumerate(inputs)
+    ]  # fmt: skip
+    engine = LocalEngine(plan.spec, store.out, workers=1)
+    try:
+        for parts, _ in engine.run(["media"], [[row] for row in rows]):
+            store.commit(parts)
+    finally:
+        engine.close()
+
+
+def _by_input(store: Store, plan: Plan, stage: str, inputs: list[str]) -> list[tuple[int, dict[str, Any]]]:
+    table = plan.tables[stage]
+    rows = {row["source_id"]: row for row in store.read(table.name, table.schema).to_pylist()}
+    return [(i, rows.get(_id(i, url), {})) for i, url in enumerate(inputs)]
+
+
+def _plain(url: str, row: dict[str, Any]) -> dict[str, Any]:
+    """A row without its id; a fault keeps only its outcome."""
+    if row["outcome"] != "ok":
+        return {"input": url, "outcome": row["outcome"], "reason": row["reason"], "detail": row["detail"]}
+    hidden = {"source_id", "clip_id", "reason", "detail", "attempts", "seconds"}
+    return {"input": url, **{k: v for k, v in row.items() if k not in hidden and not isinstance(v, bytes)}}
+
+
+def _fault(url: str, probe: dict[str, Any], split: dict[str, Any]) -> dict[str, Any] | None:
+    """The first fault of a source: its probe's, else its split's (which also carries the deaths of its worker)."""
+    for row in (probe, split):
+        if row and row["outcome"] != "ok":
+            return _plain(url, row)
+    return None
+
+
+def _split(url: str, probe: dict[str, Any], split: dict[str, Any]) -> dict[str, Any]:
+    if fault := _fault(url, probe, split):
+        return fault
+    # The ledger counts from the first frame; here times are the file's own presentation times.
+    begin = float(split["first_pts"] * Fraction(probe["time_base"]))
+    clips = [{**{k: c[k] + begin for k in ("start_s", "end_s")}, "num_frames": c["num_frames"]} for c in split["clips"]]
+    # A hard cut has no length: it ends where it starts.
+    return {"input": url, "outcome": "ok", "boundaries_s": [[c["start_s"]] * 2 for c in clips[1:]], "clips": clips}
+
+
+def _score(
+    plan: Plan, store: Store, name: str, url: str, probe: dict[str, Any], split: dict[str, Any]
+) -> dict[str, Any]:
+    if fault := _fault(url, probe, split):
+        return fault
+    table = plan.tables[name]
+    wanted = split["clips"][0]["clip_id"]
+    row = next(row for row in store.read(table.name, table.schema).to_pylist() if row["clip_id"] == wanted)
+    return _plain(url, row)
+
+
+def _dedup(
+    plan: Plan, store: Store, inputs: list[str], probes: dict[int, dict[str, Any]], splits: dict[int, dict[str, Any]]
+) -> dict[str, Any]:
+    from curate.stages.dedup import candidates_of
+    from filters.dedup.cluster import find_duplicates
+
+    results, rows = [], []
+    for i, url in enumerate(inputs):
+        fault = _fault(url, probes[i], splits[i])
+        results.append(fault or {"input": url, "outcome": "ok"})
+        if fault is None:
+            span, facts = splits[i]["clips"][0], probes[i]
+            rows.append({
+                "clip_id": span["clip_id"], "source_id": _id(i, url), "width": facts["width"], "height": facts["height"],
+                "num_frames": span["num_frames"], "duration_s": span["end_s"] - span["start_s"], "license": "unknown",
+            })  # fmt: skip
+    by_clip = {row["clip_id"]: inputs[[_id(i, u) for i, u in enumerate(inputs)].index(row["source_id"])] for row in rows}
+    fields = {field.name: field for field in CLIP_FIELDS}
+    clips = pa.Table.from_pylist(rows, schema=pa.schema([fields[name] for name in schema.DEDUP_FACTS]))
+    found = find_duplicates(candidates_of(plan, store, clips), plan.dedup).to_pylist()
+    clusters: dict[str, list[str]] = {}
+    for row in found:
+        members = clusters.setdefault(row["cluster_id"], [by_clip[row["duplicate_of"]]])
+        members.append(by_clip[row["clip_id"]])
+        if by_clip[row["duplicate_of"]] not in members:
+            members.append(by_clip[row["duplicate_of"]])
+    order = {url: i for i, url in enumerate(inputs)}
+    groups = [sorted(members, key=order.__getitem__) for members in clusters.values()]
+    return {"name": "dedup", "results": results, "clusters": sorted(groups, key=lambda group: order[group[0]])}
