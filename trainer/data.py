@@ -16,7 +16,7 @@ from torch import Tensor
 from curate.dataset.reader import Dataset
 from curate.errors import SpecError
 from trainer.conditioning import draw_known
-from trainer.config import TrainConfig
+from trainer.config import CaptionKind, TrainConfig
 from trainer.draws import generator, step_members, weighted_choice
 from trainer.flow import draw_times
 from trainer.provenance import EMPTY_TEXT_ID
@@ -42,6 +42,11 @@ class Normaliser:
         std = np.maximum(std, SMALLEST_STD_SHARE * max(float(std.max()), 1e-12))
         scale = std**whiten * np.sqrt(np.mean(std ** (2 - 2 * whiten)))
         return cls(mean.astype(np.float32), scale.astype(np.float32))
+
+    @classmethod
+    def from_run(cls, run: dict[str, Any]) -> Normaliser:
+        """Read back what a run's card says."""
+        return cls(np.array(run["latent_mean"], np.float32), np.array(run["latent_scale"], np.float32))
 
     def forward(self, latent: np.ndarray) -> np.ndarray:
         """Normalise (..., C, T, H, W), float32."""
@@ -109,8 +114,8 @@ class TrainingData:
         """Clips that have no caption of any kind that has a weight; they train on the empty text."""
         return sum(1 for row in self.rows if not self._captions[row])
 
-    def _caption_ids(self, row: int) -> dict[str, str]:
-        found = {}
+    def _caption_ids(self, row: int) -> dict[CaptionKind, str]:
+        found: dict[CaptionKind, str] = {}
         for kind, weight in self.config.captions.items():
             column = self.dataset.columns.get(f"caption_{kind}_text_id")
             text_id = None if column is None else column[row]
@@ -126,8 +131,8 @@ class TrainingData:
         rng = generator(config.seed, "draw", epoch, self.dataset.clip_ids[row])
         captions = self._captions[row]
         dropped = rng.random() < config.text_dropout
-        kinds = {kind: config.captions[kind] for kind in captions}
-        chosen = captions[weighted_choice(rng, kinds)] if kinds else EMPTY_TEXT_ID
+        weights = {text_id: config.captions[kind] for kind, text_id in captions.items()}
+        chosen = weighted_choice(rng, weights) if weights else EMPTY_TEXT_ID
         independent = rng.random() < config.independent_times
         times = draw_times(rng, frames, config.time_mean, config.time_std, config.shift)
         known = draw_known(rng, {str(k): v for k, v in config.tasks.items()}, frames)

@@ -18,11 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.rope import Rotations, rotate, rotations
+from trainer.attention import Attention
+from trainer.rope import Rotations, rotations
 
-# Up to this many scores a head, plain matmul-softmax-matmul beats SDPA on a CPU, whose backward took 55 % of a
-# small model's step; above it SDPA's memory, linear in L, wins.
-PLAIN_ATTENTION_SCORES = 512 * 512
 # Wan gives the model times of 0 to 1000.
 TIME_SCALE = 1000.0
 
@@ -60,53 +58,6 @@ class DitConfig:
         }  # fmt: skip
 
 
-class RmsNorm(nn.Module):
-    """Root-mean-square norm over the whole width, in float32."""
-
-    def __init__(self, dim: int, eps: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.float()
-        return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps) * self.weight.float()
-
-
-def attend(query_BNLd: Tensor, key_BNSd: Tensor, value_BNSd: Tensor, bias_BS: Tensor | None) -> Tensor:
-    """Scaled dot-product attention; `bias_BS` is added to the scores of each key. Returns (B, N, L, d)."""
-    bias = None if bias_BS is None else bias_BS[:, None, None, :]
-    if query_BNLd.is_cuda or query_BNLd.shape[2] * key_BNSd.shape[2] > PLAIN_ATTENTION_SCORES:
-        mask = None if bias is None else bias.to(query_BNLd.dtype)
-        return F.scaled_dot_product_attention(query_BNLd, key_BNSd, value_BNSd, attn_mask=mask)
-    scores = (query_BNLd * query_BNLd.shape[-1] ** -0.5) @ key_BNSd.transpose(-1, -2)
-    scores = scores.float() if bias is None else scores.float() + bias
-    return scores.softmax(dim=-1).to(value_BNSd.dtype) @ value_BNSd
-
-
-class Attention(nn.Module):
-    """Self-attention, or cross-attention when a context is given."""
-
-    def __init__(self, dim: int, heads: int, eps: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.to_q, self.to_k, self.to_v = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
-        # A list of one: diffusers' second entry is a dropout without parameters.
-        self.to_out = nn.ModuleList([nn.Linear(dim, dim)])
-        self.norm_q, self.norm_k = RmsNorm(dim, eps), RmsNorm(dim, eps)
-
-    def forward(
-        self, x_BLD: Tensor, context_BSD: Tensor, positions: Rotations | None = None, bias_BS: Tensor | None = None
-    ) -> Tensor:
-        query, key, value = self.to_q(x_BLD), self.to_k(context_BSD), self.to_v(context_BSD)
-        query, key = (norm(x) for norm, x in ((self.norm_q, query), (self.norm_k, key)))
-        query, key, value = (x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in (query, key, value))
-        if positions is not None:
-            query, key = rotate(query, positions), rotate(key, positions)
-        out_BNLd = attend(query.to(value.dtype), key.to(value.dtype), value, bias_BS)
-        return self.to_out[0](out_BNLd.transpose(1, 2).flatten(2))
-
-
 class Gelu(nn.Module):
     """Linear and tanh-GELU; a module of its own because diffusers calls its weight `net.0.proj`."""
 
@@ -141,6 +92,14 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps)
         self.ffn = FeedForward(dim, config.ffn_dim)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
+
+    def initialise(self, gain: float) -> None:
+        """Scale the outputs of the three branches by `gain`, and open the gates."""
+        for branch in (self.attn1.to_out[0], self.attn2.to_out[0], self.ffn.net[2]):
+            branch.get_parameter("weight").data.mul_(gain)
+        # Rows are shift, scale, gate of attention and of the MLP: open gates let short runs learn from step 0.
+        self.scale_shift_table.data.zero_()
+        self.scale_shift_table.data[:, [2, 5]] = 1.0
 
     def forward(
         self, x_BLD: Tensor, text_BSD: Tensor, bias_BS: Tensor | None, time_BK6D: Tensor, spread: Spread,
@@ -295,14 +254,12 @@ def initialise(model: WanDit) -> None:
             nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
     nn.init.xavier_uniform_(model.patch_embedding.weight.flatten(1))
-    nn.init.zeros_(model.patch_embedding.bias)
+    if model.patch_embedding.bias is not None:
+        nn.init.zeros_(model.patch_embedding.bias)
     nn.init.normal_(model.condition_embedder.time_proj.weight, std=0.02)
-    for block in model.blocks:
-        for branch in (block.attn1.to_out[0], block.attn2.to_out[0], block.ffn.net[2]):
-            branch.weight.data.mul_(depth)
-        # Rows are shift, scale, gate of attention and of the MLP: open gates let short runs learn from step 0.
-        block.scale_shift_table.data.zero_()
-        block.scale_shift_table.data[:, [2, 5]] = 1.0
+    for block in model.modules():
+        if isinstance(block, Block):
+            block.initialise(depth)
     model.scale_shift_table.data.zero_()
     nn.init.zeros_(model.proj_out.weight)
     nn.init.zeros_(model.proj_out.bias)

@@ -50,14 +50,14 @@ def plan_job(
     height = request.height or config.height or size["height"]
     fps = size["fps"] or 1.0
     num_frames = _num_frames(request, config, size["num_frames"], fps, codec.time_factor)
-    patch = dict(zip(("time", "height", "width"), _patch(run), strict=True))
+    patch_time, patch_height, patch_width = run["patch"]
     latent_frames = 1 + (num_frames - 1) // codec.time_factor
-    for name, value in (("width", width), ("height", height)):
-        unit = codec.space_factor * patch[name]
+    for name, value, patch in (("width", width, patch_width), ("height", height, patch_height)):
+        unit = codec.space_factor * patch
         if value % unit:
             raise SpecError(f"sample {place}: {name} {value} is not a multiple of {unit} pixels")
-    if latent_frames % patch["time"]:
-        raise SpecError(f"sample {place}: {latent_frames} latent frames are not a multiple of {patch['time']}")
+    if latent_frames % patch_time:
+        raise SpecError(f"sample {place}: {latent_frames} latent frames are not a multiple of {patch_time}")
     shape = (codec.channels, latent_frames, height // codec.space_factor, width // codec.space_factor)
     seed = config.seed + place if request.seed is None else request.seed
     noise = generator(seed, "sample", *shape).standard_normal(shape, dtype=np.float32)
@@ -65,16 +65,9 @@ def plan_job(
     given = _given_frames(request, num_frames, codec.time_factor)
     if given:
         pixels_CTHW = _pixels(request, given, fps, width, height, read)
-        latent = Normaliser(np.array(run["latent_mean"], np.float32), np.array(run["latent_scale"], np.float32)).forward(
-            codec.encode(pixels_CTHW[None])[0]
-        )
+        latent = Normaliser.from_run(run).forward(codec.encode(pixels_CTHW[None])[0])
         clean[:, : latent.shape[1]], known[: latent.shape[1]] = latent, True
     return Job(request, seed, width, height, num_frames, fps, clean, noise, known)
-
-
-def _patch(run: dict[str, Any]) -> tuple[int, int, int]:
-    time, height, width = run["patch"]
-    return time, height, width
 
 
 def _num_frames(request: SampleRequest, config: SampleConfig, usual: int, fps: float, factor: int) -> int:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.dit import FeedForward, attend
+from trainer.attention import attend
+from trainer.dit import FeedForward
 
 HEADS = 4
 # Positions are small beside the unit-variance words: order matters less than which words there are.

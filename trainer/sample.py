@@ -1,7 +1,7 @@
 """Makes clips from a trained run: `python -m trainer.sample --run RUN --prompts FILE.jsonl --out OUT`.
 
     OUT/000.mp4 ...      in the order asked, each with its provenance as JSON in the `comment` tag
-    OUT/prompts.jsonl    a line each: path, prompt, task, seed, width, height, num_frames, fps, and the request's own keys
+    OUT/prompts.jsonl    a line each: path, prompt, task, seed, width, height, num_frames, fps, and keys carried over
 
 Sampling needs the run's folder alone. Requests of equal shape share batches; a clip's numbers do not depend on its
 neighbours beyond float rounding. Legend: B clips, C channels, T latent frames, H, W.
@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ class Run:
         encoder = text_encoder(card["text_encoder"]["name"], **card["text_encoder"]["params"])
         for kind, part in (("codec", codec), ("text_encoder", encoder)):
             if part.fingerprint != card[kind]["fingerprint"]:
-                raise SpecError(f"{run_dir} was trained with {kind} {card[kind]['fingerprint']}, this is {part.fingerprint}")
+                trained = card[kind]["fingerprint"]
+                raise SpecError(f"{run_dir} was trained with the {kind} {trained}, this is {part.fingerprint}")
         sha256 = files_sha256([run_dir / "model" / MODEL_FILE, run_dir / "refiner" / "model.safetensors"])
         return cls({**card, "patch": model.dit.config.patch_size}, model, sha256, codec, encoder)
 
@@ -121,13 +123,11 @@ def denoise(run: Run, jobs: list[Job], config: SampleConfig) -> np.ndarray:
     texts = _guidance_texts(run.encoder, prompts, config.guidance)
     x = torch.where(known, clean, noise)
     times = flow.euler_times(config.steps, shift)
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in pairwise(times):
         time_BT = torch.where(known_BT, 0.0, float(now)).float()
         velocity = _guided(run, x, time_BT, texts, config)
         x = torch.where(known, clean, x + float(then - now) * velocity)
-    card = run.card
-    normaliser = Normaliser(np.array(card["latent_mean"], np.float32), np.array(card["latent_scale"], np.float32))
-    return normaliser.inverse(x.numpy())
+    return Normaliser.from_run(run.card).inverse(x.numpy())
 
 
 def _guidance_texts(encoder: TextEncoder, prompts: list[str], guidance: float) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import signal
 import sys
 import threading
@@ -24,29 +23,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from curate.dataset.reader import Dataset
-from curate.dataset.receipts import verify_receipt
+from curate.dataset.receipts import REQUIRED_CATEGORIES, UNSCREENED, verify_receipt
 from curate.errors import RushesError, SpecError
-from trainer import flow
-from trainer.checkpoint import (
-    Model, export_model, load_newest, optimizer_tensors, restore_optimizer, save_checkpoint, write_json,
-)  # fmt: skip
-from trainer.config import TrainConfig
-from trainer.data import Group, TrainingData
-from trainer.dit import TIME_SCALE, DitConfig, WanDit, initialise
-from trainer.metrics import GRID_TIMES, channel_eigenvalues, faster_precision, linear_floor
+from trainer.checkpoint import export_model, write_json
+from trainer.config import SCHEDULING, TrainConfig
+from trainer.data import TrainingData
+from trainer.loop import Trainer
+from trainer.metrics import faster_precision
 from trainer.provenance import fingerprint
-from trainer.refiner import Refiner
-
-# Early averages would remember the random start: the decay grows as (1 + step) / (10 + step) up to `ema`.
-_EMA_RAMP = 10
-_BETAS = (0.9, 0.99)
-# What does not change the numbers of a run, and may differ when it goes on.
-_SCHEDULING = {"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened"}
 
 OnStep = Callable[[dict[str, Any]], None]
 
@@ -75,12 +62,12 @@ def train(dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnS
     data = TrainingData(Dataset(Path(dataset_dir)), config)
     run = _run_json(out_dir, data, config, receipt)
     trainer = Trainer(data, config, run["precision"])
-    done = trainer.resume(out_dir, run["run_key"])
+    trainer.resume(out_dir, run["run_key"])
     write_json(out_dir / "run.json", run)
     for log in ("log.jsonl", "eval.jsonl"):
-        _truncate_log(out_dir / log, done)
+        _truncate_log(out_dir / log, trainer.done)
     with _Signals() as signals:
-        loss = trainer.run(out_dir, done, run["run_key"], signals, on_step)
+        loss = _take_steps(trainer, out_dir, run["run_key"], signals, on_step)
     if signals.caught is None:
         export_model(out_dir, trainer.averaged())
     return TrainResult(out_dir, trainer.done, loss, signals.caught)
@@ -89,7 +76,7 @@ def train(dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnS
 def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: dict[str, Any]) -> dict[str, Any]:
     """Collect what sampling needs; a precision that `auto` chose before is kept, so that a resume is bitwise."""
     settings = config.model_dump(mode="json")
-    run_key = fingerprint([{k: v for k, v in settings.items() if k not in _SCHEDULING}, receipt["digest"]])
+    run_key = fingerprint([{k: v for k, v in settings.items() if k not in SCHEDULING}, receipt["digest"]])
     precision = config.precision if config.precision != "auto" else faster_precision()
     path = out_dir / "run.json"
     if path.is_file():
@@ -102,7 +89,7 @@ def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: d
     categories = receipt.get("categories", {})
     return {
         "run_key": run_key, "config": settings, "precision": precision, "receipt_digest": receipt["digest"],
-        "unscreened": [c for c in ("explicit", "violence", "hate") if categories.get(c, "unscreened") in ("unscreened", [])],
+        "unscreened": [c for c in REQUIRED_CATEGORIES if categories.get(c, UNSCREENED) in (UNSCREENED, [])],
         "codec": data.dataset.card["codec"], "text_encoder": data.dataset.card["text_encoder"],
         "latent_mean": data.normaliser.mean_C.tolist(), "latent_scale": data.normaliser.scale_C.tolist(),
         "clips": len(data.rows), "held_out": len(data.held_out), "uncaptioned": data.uncaptioned,
@@ -110,157 +97,29 @@ def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: d
     }  # fmt: skip
 
 
-class Trainer:
-    """Model, averaged weights and optimizer of one run on one process."""
-
-    def __init__(self, data: TrainingData, config: TrainConfig, precision: str) -> None:
-        self.data, self.config, self.precision = data, config, precision
-        self.model = build_model(data, config)
-        self.names = [name for name, _ in self.model.named_parameters()]
-        self.params = list(self.model.parameters())
-        self.ema = [param.detach().clone() for param in self.params]
-        # Norms, biases and tables are scales, not maps: decaying them to zero would only fight the data.
-        groups = [
-            {"params": [p for p in self.params if p.ndim > 1 and p.shape[0] > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in self.params if p.ndim <= 1 or p.shape[0] == 1], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=_BETAS, fused=True)
-        numbers = {id(param): name for name, param in zip(self.names, self.params, strict=True)}
-        self.optimizer_names = [numbers[id(p)] for group in self.optimizer.param_groups for p in group["params"]]
-        self.done = 0
-
-    def resume(self, out_dir: Path, run_key: str) -> int:
-        """Load the newest checkpoint, if any; return the number of steps done."""
-        found = load_newest(out_dir, run_key)
-        if found is None:
-            return 0
-        self.done, parts = found
-        self.model.load_state_dict(parts["weights"], strict=True)
-        for name, average in zip(self.names, self.ema, strict=True):
-            average.copy_(parts["ema"][name])
-        restore_optimizer(self.optimizer, self.optimizer_names, parts["optimizer"])
-        return self.done
-
-    def save(self, out_dir: Path, run_key: str) -> None:
-        """Write a checkpoint of the steps done."""
-        parts = {
-            "weights": self.model.state_dict(),
-            "ema": dict(zip(self.names, self.ema, strict=True)),
-            "optimizer": optimizer_tensors(self.optimizer, self.optimizer_names),
-        }
-        save_checkpoint(out_dir, self.done, run_key, parts, self.config.keep)
-
-    def run(
-        self, out_dir: Path, done: int, run_key: str, signals: _Signals, on_step: OnStep | None
-    ) -> float | None:
-        """Take the steps that are left, with log, validation and checkpoints; return the last loss."""
-        config, loss = self.config, None
-        for step in range(done, config.steps):
-            start = time.perf_counter()
-            record = self.step(step)
-            record["seconds"] = round(time.perf_counter() - start, 4)
-            self.done, loss = step + 1, record["loss"]
-            last = self.done == config.steps
-            if self.done % config.log_every == 0 or last:
-                _append(out_dir / "log.jsonl", record)
-            if config.eval_every and self.data.held_out and (self.done % config.eval_every == 0 or last):
-                _append(out_dir / "eval.jsonl", {"step": self.done, **self.evaluate()})
-            if on_step is not None:
-                on_step(record)
-            stopping = signals.caught is not None and not last
-            if self.done % config.checkpoint_every == 0 or last or stopping:
-                self.save(out_dir, run_key)
-            if stopping:
-                break
-        return loss
-
-    def step(self, step: int) -> dict[str, Any]:
-        """Take one step (counted from 0); return its log record. Raises RushesError when the loss is not finite."""
-        groups = self.data.step(step)
-        rate = learning_rate(self.config, step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        numbers = sum(float(((~g.known_BT) * g.weight_B[:, None]).sum()) * g.clean_BCTHW[0, :, 0].numel() for g in groups)
-        total = 0.0
-        for group in groups:
-            squares, _ = self.group_loss(self.model, group)
-            part = squares / max(numbers, 1.0)
-            part.backward()
-            total += float(part.detach())
-        norm = float(torch.nn.utils.clip_grad_norm_(self.params, self.config.clip_norm))
-        if not (math.isfinite(total) and math.isfinite(norm)):
-            clips = [clip_id for group in groups for clip_id in group.clip_ids]
-            raise RushesError(f"step {step + 1}: loss {total}, gradient {norm}; its clips: {', '.join(clips)}")
-        self.optimizer.step()
-        decay = min(self.config.ema, (1 + step) / (_EMA_RAMP + step))
-        torch._foreach_lerp_(self.ema, [param.detach() for param in self.params], 1 - decay)
-        tokens = sum(g.clean_BCTHW[:, 0].numel() for g in groups) // math.prod(self.config.dims.patch)
-        return {"step": step + 1, "loss": total, "lr": rate, "grad_norm": norm, "tokens": tokens}
-
-    def group_loss(self, model: Model, group: Group) -> tuple[Tensor, Tensor]:
-        """Return the weighted squared error of a group, and the count of numbers it is over."""
-        x_BCTHW = flow.noised(group.clean_BCTHW, group.noise_BCTHW, group.time_BT)
-        wanted = flow.target(self.config.objective, group.clean_BCTHW, group.noise_BCTHW)
-        patch_frames = self.config.dims.patch[0]
-        timestep_BK = TIME_SCALE * group.time_BT[:, ::patch_frames]
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
-            prediction = model(x_BCTHW, timestep_BK, group.text_BSF, group.text_bias_BS)
-        return flow.squared_error(prediction, wanted, group.known_BT, group.weight_B)
-
-    @torch.no_grad()
-    def evaluate(self) -> dict[str, Any]:
-        """Validate the averaged weights on the held-out clips at fixed times with fixed noise."""
-        model, data = self.averaged(), self.data
-        curve = []
-        for moment in GRID_TIMES:
-            squares = numbers = 0.0
-            for row in data.held_out:
-                part, count = self.group_loss(model, data.group([row], [0], [moment]))
-                squares, numbers = squares + float(part), numbers + float(count)
-            curve.append(squares / max(numbers, 1.0))
-        latents = [data.normaliser.forward(data.dataset.latent(row)) for row in data.held_out]
-        floor = linear_floor(channel_eigenvalues(latents), np.array(GRID_TIMES))
-        return {"loss": float(np.mean(curve)), "curve": curve, "linear_floor": float(floor.mean())}
-
-    def averaged(self) -> Model:
-        """Return a copy of the model with the averaged weights."""
-        model = build_model(self.data, self.config)
-        model.load_state_dict(dict(zip(self.names, self.ema, strict=True)), strict=True)
-        return model.eval()
-
-
-def build_model(data: TrainingData, config: TrainConfig) -> Model:
-    """Return a freshly initialised model that fits the dataset; a pure function of the seed."""
-    dims, card = config.dims, data.dataset.card
-    channels = data.dataset.shape(data.rows[0])[0]
-    features = int(data.dataset.text(_any_text(data)).shape[1])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        # Weight-free text is refined; a pretrained encoder's needs none, whatever the preset says.
-        layers = dims.refiner_layers if card["text_encoder"]["name"] == "hashed" else 0
-        refiner = Refiner(features, dims.refiner_dim, layers)
-        dit = WanDit(DitConfig(
-            patch_size=dims.patch, num_attention_heads=dims.heads, attention_head_dim=dims.head_dim,
-            in_channels=channels, out_channels=channels, text_dim=refiner.dim, ffn_dim=dims.ffn_dim,
-            num_layers=dims.layers,
-        ))  # fmt: skip
-        initialise(dit)
-    return Model(dit, refiner)
-
-
-def _any_text(data: TrainingData) -> str:
-    from trainer.provenance import EMPTY_TEXT_ID
-
-    return EMPTY_TEXT_ID
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Return the rate of a step (from 0): linear warm-up, constant, linear to zero over the last `decay` share."""
-    warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-    falling = config.decay * config.steps
-    fall = min(1.0, (config.steps - step) / falling) if falling else 1.0
-    return config.lr * min(warm, fall)
+def _take_steps(
+    trainer: Trainer, out_dir: Path, run_key: str, signals: _Signals, on_step: OnStep | None
+) -> float | None:
+    """Take the steps that are left, with log, validation and checkpoints; return the last loss."""
+    config, loss = trainer.config, None
+    for step in range(trainer.done, config.steps):
+        start = time.perf_counter()
+        record = trainer.step(step)
+        record["seconds"] = round(time.perf_counter() - start, 4)
+        trainer.done, loss = step + 1, record["loss"]
+        last = trainer.done == config.steps
+        if trainer.done % config.log_every == 0 or last:
+            _append(out_dir / "log.jsonl", record)
+        if config.eval_every and trainer.data.held_out and (trainer.done % config.eval_every == 0 or last):
+            _append(out_dir / "eval.jsonl", {"step": trainer.done, **trainer.evaluate()})
+        if on_step is not None:
+            on_step(record)
+        stopping = signals.caught is not None and not last
+        if trainer.done % config.checkpoint_every == 0 or last or stopping:
+            trainer.save(out_dir, run_key)
+        if stopping:
+            break
+    return loss
 
 
 class _Signals:

@@ -44,9 +44,9 @@ def inputs(words: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
 def test_names_and_shapes_are_the_same_both_ways(pair):
     ours, theirs = pair
     theirs.load_state_dict(ours.state_dict(), strict=True)
-    assert list(ours.state_dict()) and {k: v.shape for k, v in ours.state_dict().items()} == {
-        k: v.shape for k, v in theirs.state_dict().items()
-    }
+    shapes = [{name: value.shape for name, value in model.state_dict().items()} for model in pair]
+    assert shapes[0]
+    assert shapes[0] == shapes[1]
 
 
 @pytest.mark.parametrize("time", ["clip", "frame", "token", "indexed"])
@@ -102,7 +102,7 @@ def test_sdpa_and_plain_attention_agree(pair, monkeypatch):
     time = torch.tensor([700.0, 31.0])
     with torch.no_grad():
         plain = ours(latent, time, text)
-        monkeypatch.setattr("trainer.dit.PLAIN_ATTENTION_SCORES", 0)
+        monkeypatch.setattr("trainer.attention.PLAIN_ATTENTION_SCORES", 0)
         assert (plain - ours(latent, time, text)).abs().max() < 1e-5
 
 
