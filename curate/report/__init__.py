@@ -1,0 +1,139 @@
+"""OUT/report.html: what a run took in, kept, and made of it, in one self-contained file.
+
+Python prepares plain values, the templates only lay them out; autoescape is on, since captions, names and URLs are
+hostile text. The file carries the key of what it was made from, so an unchanged run does no work, and equal input
+gives equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from curate import schema, snapshots
+from curate.ids import fingerprint
+from curate.ledger import CLIP_FIELDS, Ledger
+from curate.store import rows_digest, write_atomic
+
+if TYPE_CHECKING:
+    from curate.run import Run
+
+__all__ = ["write_report"]
+
+_FILE = "report.html"
+_HEAD_BYTES = 4096  # the key stands within them
+_END = b"</html>\n"
+_FOLDER = Path(__file__).parent
+# Columns of the ledger that the report reads beside those of every clip.
+_READ = ("caption.", "check.", "dedup.")
+
+
+def write_report(run: Run, ledger: Ledger) -> Path:
+    """Write OUT/report.html from the ledger and what lies beside it, unless the one that stands is the same.
+
+    Raises:
+        StorageError: a part, a log or a sample that the report shows is damaged or cannot be read.
+    """
+    path = run.out / _FILE
+    key = _key(run, ledger)
+    if _standing_key(path) == key:
+        return path
+    write_atomic(path, _render(_view(run, ledger, key)).encode("utf-8", "replace"), replace=True)
+    return path
+
+
+# -- the key -----------------------------------------------------------------------------------------------------
+
+
+def _key(run: Run, ledger: Ledger) -> str:
+    """What the report is made from: ledger, snapshots and their small files, spec, and the code of this package."""
+    done = snapshots.finished(run.out)
+    train = run.out / "train" / done.get("train", "")
+    files = [run.out / "dataset" / "receipt.json", run.out / "samples" / "prompts.jsonl"]
+    files += [train / "log.jsonl", train / "eval.jsonl"] if "train" in done else []
+    code = sorted(path for path in _FOLDER.rglob("*") if path.suffix in (".py", ".html"))
+    return fingerprint([
+        _digest(run, ledger.clips, "clip_id"), _digest(run, ledger.others, "url"),
+        run.plan.tables["frames"].name, done, _spec_text(run),
+        [_sha256(path) for path in files], [_sha256(path) for path in code],
+    ])  # fmt: skip
+
+
+def _digest(run: Run, rows: pa.Table, key: str) -> str:
+    fields = {field.name for field in CLIP_FIELDS}
+    read = (*_READ, *(f"{name}." for name in run.plan.scores))
+    names = [f.name for f in rows.schema if f.name in fields or (f.name.startswith(read) and not schema.is_operational(f))]
+    return rows_digest(rows, names, key)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _standing_key(path: Path) -> str:
+    """The key in the report that stands; empty when there is none, or when it is not whole."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+            file.seek(-len(_END), 2)
+            if file.read() != _END:
+                return ""
+    except OSError:  # not there, or shorter than its own end
+        return ""
+    _, _, rest = head.partition(b'<meta name="rushes-report-key" content="')
+    return rest.partition(b'"')[0].decode("ascii", "replace")
+
+
+def _spec_text(run: Run) -> str:
+    path = run.out / "spec.yaml"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+# -- the page ----------------------------------------------------------------------------------------------------
+
+
+def _view(run: Run, ledger: Ledger, key: str) -> dict[str, Any]:
+    """Everything that the templates need, as plain values."""
+    from curate.report.histograms import histograms
+    from curate.report.samples import samples
+    from curate.report.screening import screening
+    from curate.report.sheets import sheets
+    from curate.report.steps import funnel_view
+    from curate.report.training import training
+
+    done = snapshots.finished(run.out)
+    return {
+        "key": key,
+        "name": run.spec.name,
+        "funnel": funnel_view(run.plan, ledger),
+        "sources": len(set(ledger.table["source_id"].drop_null().to_pylist())),
+        "screening": screening(run.plan, run.out / "dataset" / "receipt.json"),
+        "histograms": histograms(run.plan, ledger),
+        "sheets": sheets(run.plan, run.store, ledger),
+        "training": training(run.out / "train" / done["train"]) if "train" in done else None,
+        "samples": samples(run.out / "samples") if "sample" in done else None,
+        "earlier": _earlier(run, ledger, done),
+        "spec": _spec_text(run),
+    }
+
+
+def _earlier(run: Run, ledger: Ledger, done: dict[str, str]) -> bool:
+    """Whether dataset, model and samples were made from another selection of clips than the ledger's present one."""
+    if run.plan.stages.export is None or "export" not in done:
+        return False
+    from curate.stages.export import export_key
+
+    return done["export"] != export_key(run.plan, ledger)
+
+
+def _render(view: dict[str, Any]) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    return environment.get_template("report.html").render(view)
