@@ -23,6 +23,9 @@ from trainer.rope import Rotations, rotations
 
 # Wan gives the model times of 0 to 1000.
 TIME_SCALE = 1000.0
+# Size of the constants that let a head prefer a neighbour, where a projected token's numbers are of size 1, and the
+# gain of the normalised queries and keys. Together they make a neighbour about 3 times as likely as the next token.
+_NEIGHBOUR, _SHARPNESS = 4.0, 1.5
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class Block(nn.Module):
         # Rows are shift, scale, gate of attention and of the MLP: open gates let short runs learn from step 0.
         self.scale_shift_table.data.zero_()
         self.scale_shift_table.data[:, [2, 5]] = 1.0
+        look_at_neighbours(self.attn1)
 
     def forward(
         self, x_BLD: Tensor, text_BSD: Tensor, bias_BS: Tensor | None, time_BK6D: Tensor, spread: Spread,
@@ -241,6 +245,31 @@ class WanDit(nn.Module):
         padding = self.config.text_pad_to - torch.isfinite(bias_BS).sum(dim=1, keepdim=True)
         bias_BS = torch.cat([bias_BS, padding.clamp_min(0).to(bias_BS.dtype).log()], dim=1)
         return torch.cat([text_BSF, text_BSF.new_zeros(batch, 1, text_BSF.shape[2])], dim=1), bias_BS
+
+
+def look_at_neighbours(attention: Attention) -> None:
+    """Let each head of a self-attention start by preferring the token at one offset in (time, row, column).
+
+    Positions enter only as rotations of queries and keys. With random weights and no bias those say nothing until
+    training finds them, and a short run never did: every patch was right and no two patches agreed. So queries get a
+    constant in each axis's fastest pair, and keys the same constant turned back by the head's offset: their product
+    is largest at that offset. The idea is ConViT's (d'Ascoli et al. 2021), in Wan's parameters.
+    """
+    heads, width = attention.heads, attention.to_q.out_features // attention.heads
+    side = 2 * (width // 6)
+    first_of_axis = (0, width - 2 * side, width - side)
+    steps = (0, -1, 1)
+    offsets = torch.tensor([(t, y, x) for t in steps for y in steps for x in steps])
+    chosen = offsets[torch.randperm(len(offsets)).repeat(1 + heads // len(offsets))[:heads]]
+    query, key = (layer.bias.data.view(heads, width) for layer in (attention.to_q, attention.to_k))
+    for axis, pair in enumerate(first_of_axis):
+        phase = 2 * math.pi * torch.rand(heads)
+        # A rotary pair turns by one radian a token here, whatever the width.
+        turned = phase - chosen[:, axis]
+        query[:, pair], query[:, pair + 1] = _NEIGHBOUR * phase.cos(), _NEIGHBOUR * phase.sin()
+        key[:, pair], key[:, pair + 1] = _NEIGHBOUR * turned.cos(), _NEIGHBOUR * turned.sin()
+    for norm in (attention.norm_q, attention.norm_k):
+        norm.weight.data.fill_(_SHARPNESS)
 
 
 def initialise(model: WanDit) -> None:

@@ -1,7 +1,7 @@
 """Weight-free text encoder: one fixed unit vector a word, hashed from the word and its letter n-grams.
 
 A text of L words gives features_LD, float32, D = `dim`, trimmed (no padding). A row is the word's own hashed
-unit vector plus a share of the mean of its letter 3-grams' vectors, normalised again: equal words have equal
+unit vector plus a share of the sum of its letter 3-grams' vectors, normalised again: equal words have equal
 rows on every machine, words that share letters lie nearer than words that do not. Order is not in a row; the
 trainer's refiner knows positions. The empty text is one row of its own. numpy only.
 """
@@ -57,7 +57,9 @@ def word_vector(word: str, dim: int) -> np.ndarray:
     edged = f"^{word}$"
     grams = [edged[i : i + NGRAM_LETTERS] for i in range(len(edged) - NGRAM_LETTERS + 1)]
     if grams and word != EMPTY_TOKEN:
-        vector = vector + NGRAM_SHARE * np.mean([token_vector("gram:" + gram, dim) for gram in grams], axis=0)
+        # The sum of n nearly orthogonal unit vectors has length sqrt(n): a long word counts its letters no more.
+        total = np.sum([token_vector("gram:" + gram, dim) for gram in grams], axis=0)
+        vector = vector + NGRAM_SHARE * total / np.sqrt(len(grams))
     unit = (vector / np.linalg.norm(vector)).astype(np.float32)
     unit.setflags(write=False)
     return unit

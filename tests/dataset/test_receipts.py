@@ -1,0 +1,89 @@
+"""The trainer refuses data without a valid screening receipt: each refusal with its sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from curate.dataset.receipts import verify_receipt
+from curate.errors import SpecError, UnscreenedData
+from tests.dataset.tiny import ALLOW, SCREENED, tiny_dataset
+
+
+@pytest.fixture
+def screened(tmp_path):
+    return tiny_dataset(tmp_path / "d", receipt={**SCREENED, "policy": "default", "counts": {"explicit": 3}}).path
+
+
+def test_screened_data_pass(screened):
+    receipt = verify_receipt(screened)
+    assert receipt["categories"] == SCREENED["categories"]
+    assert receipt["counts"] == {"explicit": 3}
+
+
+@pytest.mark.parametrize("category", ALLOW)
+@pytest.mark.parametrize("how", ["unscreened", [], None])
+def test_an_unscreened_category_is_refused_unless_named(tmp_path, category, how):
+    categories = {k: v for k, v in {**SCREENED["categories"], category: how}.items() if v is not None}
+    path = tiny_dataset(tmp_path / "d", receipt={"categories": categories}).path
+    with pytest.raises(UnscreenedData, match=f"not screened for {category}: .*allow_unscreened: .{category}"):
+        verify_receipt(path, [c for c in ALLOW if c != category])
+    verify_receipt(path, [category])
+
+
+def test_no_receipt(screened):
+    (screened / "receipt.json").unlink()
+    with pytest.raises(UnscreenedData, match=r"has no receipt\.json: export it again"):
+        verify_receipt(screened, ALLOW)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"digest": 1}'])
+def test_a_broken_receipt(screened, text):
+    (screened / "receipt.json").write_text(text)
+    with pytest.raises(UnscreenedData, match=r"receipt.json was changed after the export"):
+        verify_receipt(screened, ALLOW)
+
+
+def test_an_edited_receipt(screened):
+    receipt = json.loads((screened / "receipt.json").read_bytes())
+    receipt["categories"]["hate"] = ["everything"]
+    (screened / "receipt.json").write_text(json.dumps(receipt))
+    with pytest.raises(UnscreenedData, match=r"receipt.json was changed"):
+        verify_receipt(screened, ALLOW)
+
+
+def test_a_receipt_of_other_data(screened, tmp_path):
+    other = tiny_dataset(tmp_path / "other", ((9, 32),), receipt=SCREENED).path
+    shutil.copy(other / "receipt.json", screened / "receipt.json")
+    with pytest.raises(UnscreenedData, match=r"dataset.json is not the one that the receipt was written for"):
+        verify_receipt(screened)
+
+
+@pytest.mark.parametrize("folder", ["clips", "texts"])
+def test_an_edited_shard(screened, folder):
+    shard = next((screened / folder).iterdir())
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(UnscreenedData, match=r"part-\w+.parquet was changed after the screening"):
+        verify_receipt(screened)
+
+
+def test_an_added_shard(screened):
+    shard = next((screened / "clips").iterdir())
+    shutil.copy(shard, screened / "clips" / "part-0.parquet")
+    with pytest.raises(UnscreenedData, match=r"part-0.parquet was added after the screening"):
+        verify_receipt(screened)
+
+
+def test_a_missing_shard(screened):
+    next((screened / "texts").iterdir()).unlink()
+    with pytest.raises(UnscreenedData, match=r"is missing: restore it"):
+        verify_receipt(screened)
+
+
+def test_the_refusal_is_a_spec_error_with_exit_code_2():
+    assert issubclass(UnscreenedData, SpecError)
+    assert UnscreenedData.exit_code == 2
