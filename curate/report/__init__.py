@@ -65,8 +65,9 @@ def _key(run: Run, ledger: Ledger) -> str:
 def _digest(run: Run, rows: pa.Table, key: str) -> str:
     fields = {field.name for field in CLIP_FIELDS}
     read = (*_READ, *(f"{name}." for name in run.plan.scores))
-    names = [f.name for f in rows.schema if f.name in fields or (f.name.startswith(read) and not schema.is_operational(f))]
-    return rows_digest(rows, names, key)
+    measured = [f.name for f in rows.schema if f.name.startswith(read) and not schema.is_operational(f)]
+    names = [name for name in rows.schema.names if name in fields]
+    return rows_digest(rows, list(dict.fromkeys([*names, *measured])), key)
 
 
 def _sha256(path: Path) -> str:

@@ -82,9 +82,12 @@ def _words(values: list[str | None], rule: Rule | None) -> dict[str, Any]:
     total = sum(counts.values())
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     rows = [
-        {"value": v or "(none)", "rows": f"{n:,}", "share": share(n, total), "width": at(100.0 * n / total), "good": _allowed(v, rule)}
-        for v, n in ordered[:_VALUES]
-    ]
+        {
+            "value": value or "(none)", "rows": f"{n:,}", "share": share(n, total),
+            "width": at(100.0 * n / total), "good": _allowed(value, rule),
+        }
+        for value, n in ordered[:_VALUES]
+    ]  # fmt: skip
     return {"listed": rows, "more": len(ordered) - len(rows), "clips": f"{total:,}"}
 
 
@@ -105,13 +108,18 @@ def _numbers(values: np.ndarray, rule: Rule | None) -> dict[str, Any]:
     return {
         "bars": _bars(known, rule, x),
         "marks": x.marks(5),
-        "limits": [{"at": x(limit), "label": number(limit), "end": x(limit) > (_LEFT + _RIGHT) / 2} for limit in limits],
+        "limits": [_limit(limit, x) for limit in limits],
         "sides": _sides(known, rule),
         "clips": f"{len(known):,}",
         "missing": count(missing, "clip") if missing else "",
         "beyond": count(int((known > high).sum()), "clip") if (known > high).any() else "",
         "summary": [{"name": f"p{p}", "value": number(float(np.percentile(known, p)))} for p in (5, 50, 95)],
     }
+
+
+def _limit(limit: float, x: Axis) -> dict[str, Any]:
+    """A threshold; its label stands on the side that has room."""
+    return {"at": x(limit), "label": number(limit), "end": x(limit) > (_LEFT + _RIGHT) / 2}
 
 
 def _range(known: np.ndarray, limits: list[float]) -> tuple[float, float]:

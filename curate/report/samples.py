@@ -11,7 +11,7 @@ from curate.report.training import lines
 from curate.report.words import count, number
 
 SHOWN = 24
-# A clip of a few seconds at the sizes that are trained here takes tens of kilobytes; a large one is named, not embedded.
+# A clip of a few seconds at sizes for a CPU takes tens of kilobytes; a large one is named, not embedded.
 _MOST_BYTES = 4 << 20
 _TYPES = {".mp4": "video/mp4", ".png": "image/png"}
 
@@ -31,7 +31,7 @@ def samples(folder: Path) -> dict[str, Any] | None:
 def _card(folder: Path, row: dict[str, Any]) -> dict[str, Any]:
     path = folder / row["path"]
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise StorageError(f"{folder / 'prompts.jsonl'} names {row['path']!r}, which lies outside of its folder")
+        raise StorageError(f"{folder / 'prompts.jsonl'} names {row['path']!r}, outside of its folder")
     try:
         embed = path.stat().st_size <= _MOST_BYTES
         data = path.read_bytes() if embed else b""

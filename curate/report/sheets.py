@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from curate.ledger import Ledger
 from curate.plan import HASH_STAGE, Plan
 from curate.report.proxies import Strip, strips
-from curate.report.words import count, evidence, file_name, number, place
+from curate.report.words import count, evidence, file_name, place, rounded
 from curate.spec import REQUIRED_CATEGORIES
 from curate.store import Store
 
@@ -27,6 +27,8 @@ CAPTIONED = 12
 LISTED = 100  # rows of a list
 
 Row = dict[str, Any]
+_CLIP = ["clip_id", "url", "stage", "reason", "evidence", "start_s", "end_s", "width", "height", "kind"]
+_TEXTS = ["caption.original", "caption.short", "caption.dense", "check.short", "check.dense"]
 
 
 def sheets(plan: Plan, store: Store, ledger: Ledger) -> dict[str, Any]:
@@ -61,7 +63,8 @@ def _order(clip: str, seed: int) -> bytes:
 def chosen(clips: pa.Table, seed: int, most: int) -> pa.Table:
     """The first clips in the order of a hash of seed and clip id."""
     names = clips["clip_id"].to_pylist()
-    return clips.take(pa.array(sorted(range(len(names)), key=lambda i: _order(names[i], seed))[:most], pa.int64()))
+    order = sorted(range(len(names)), key=lambda i: _order(names[i], seed))
+    return clips.take(pa.array(order[:most], pa.int64()))
 
 
 def by_reason(clips: pa.Table, seed: int, most: int) -> pa.Table:
@@ -83,9 +86,8 @@ def _may_be_shown(clips: pa.Table) -> pa.Array | pa.ChunkedArray:
 
 
 def _rows(plan: Plan, clips: pa.Table) -> list[Row]:
-    names = ["clip_id", "url", "stage", "reason", "evidence", "start_s", "end_s", "duration_s", "width", "height", "kind"]
-    extra = [*_scores(plan), "caption.original", "caption.short", "caption.dense", "check.short", "check.dense"]
-    return clips.select([*names, *(name for name in extra if name in clips.schema.names)]).to_pylist()
+    names = [name for name in (*_CLIP, *_scores(plan), *_TEXTS) if name in clips.schema.names]
+    return clips.select(names).to_pylist()
 
 
 def _scores(plan: Plan) -> dict[str, str]:
@@ -99,7 +101,8 @@ def _scores(plan: Plan) -> dict[str, str]:
 
 
 def _among(clips: pa.Table, ids: set[str | None]) -> pa.Table:
-    return clips.filter(pc.is_in(clips["clip_id"], value_set=pa.array(sorted(i for i in ids if i), pa.string())))
+    wanted = pa.array(sorted(name for name in ids if name), pa.string())
+    return clips.filter(pc.is_in(clips["clip_id"], value_set=wanted))
 
 
 def _card(plan: Plan, row: Row, pictures: dict[str, Strip]) -> Row:
@@ -113,7 +116,7 @@ def _card(plan: Plan, row: Row, pictures: dict[str, Strip]) -> Row:
         "size": f"{row['width']}x{row['height']}",
         "reason": row["reason"],
         "evidence": evidence(row["evidence"]),
-        "scores": [{"name": n, "value": number(row[c])} for c, n in _scores(plan).items() if row.get(c) is not None],
+        "scores": [{"name": n, "value": rounded(row[c])} for c, n in _scores(plan).items() if row.get(c) is not None],
         "strip": strip,
         "ratio": f"{strip.width} / {strip.height}" if strip else "16 / 9",
     }
@@ -135,16 +138,19 @@ def _unseen(rejected: pa.Table) -> str:
     """Rejected clips that are not shown, and why."""
     short = pc.sum(pc.fill_null(rejected["too_short"], False)).as_py() or 0
     screened = rejected.num_rows - short - (pc.sum(_may_be_shown(rejected)).as_py() or 0)
-    parts = [f"{count(short, 'clip')} below the minimum length (never measured, so there is no picture)"] if short else []
-    parts += [f"{count(screened, 'clip')} stopped by a safety screen"] if screened else []
-    return " and ".join(parts)
+    parts = {
+        "below the minimum length (never measured, so there is no picture)": short,
+        "stopped by a safety screen": screened,
+    }
+    return " and ".join(f"{count(n, 'clip')} {why}" for why, n in parts.items() if n)
 
 
 def _copies(ledger: Ledger) -> Row:
     """Files with the bytes of another one."""
     others = ledger.others.filter(pc.equal(ledger.others["outcome"], "duplicate"))
     rows = others.select(["url", "evidence"]).slice(0, LISTED).to_pylist()
-    named = [{"file": place(r["url"]), "keeper": place(json.loads(r["evidence"]).get("keeper_url"))} for r in rows]
+    keepers = [json.loads(row["evidence"]).get("keeper_url") for row in rows]
+    named = [{"file": place(r["url"]), "keeper": place(k)} for r, k in zip(rows, keepers, strict=True)]
     return {"rows": named, "of": others.num_rows}
 
 
@@ -159,7 +165,8 @@ def _listed(ledger: Ledger, outcome: str) -> Row:
 
 def _captions(kept: list[Row], pictures: dict[str, Strip], ledger: Ledger) -> list[Row]:
     """Captions of a few kept clips, each kind with the faults that its check found."""
-    kinds = [kind for kind in ("original", "short", "dense") if f"caption.{kind}" in ledger.clips.schema.names]
+    present = set(ledger.clips.schema.names)
+    kinds = [kind for kind in ("original", "short", "dense") if f"caption.{kind}" in present]
     cards = []
     for row in kept:
         texts = [

@@ -95,16 +95,20 @@ def _view(
 
 def rule_words(rule: Rule) -> str:
     """A rule as it stands in the spec."""
-    bounds = [f"{name} {number(limit)}" for name, limit in (("min", rule.min), ("max", rule.max)) if limit is not None]
-    lists = [f"{name} {', '.join(given)}" for name, given in (("allow", rule.allow), ("deny", rule.deny)) if given is not None]
-    return ", ".join([*bounds, *lists])
+    bounds = {"min": rule.min, "max": rule.max}
+    lists = {"allow": rule.allow, "deny": rule.deny}
+    words = [f"{name} {number(limit)}" for name, limit in bounds.items() if limit is not None]
+    words += [f"{name} {', '.join(given)}" for name, given in lists.items() if given is not None]
+    return ", ".join(words)
 
 
 def _outcomes(rows: list[dict[str, Any]], total: int) -> list[dict[str, Any]]:
     """Rows by outcome: the terms of in = kept + rejected + ...; pending only when there is any."""
     counts = {name: sum(row["rows"] for row in rows if row["outcome"] == name) for name in OUTCOMES}
     return [
-        {"name": name, "rows": f"{n:,}", "share": share(n, total)} for name, n in counts.items() if n or name != "pending"
+        {"name": name, "rows": f"{n:,}", "share": share(n, total)}
+        for name, n in counts.items()
+        if n or name != "pending"
     ]
 
 

@@ -22,6 +22,7 @@ _POINTS = 360  # of the raw curve: half the drawing's pixels
 _SMOOTH = 48  # points of the smoothed curve, each the mean of its share of the steps
 # A loss that falls by more than this factor is drawn on a logarithmic axis, where its later progress is to be seen.
 _LOG_FROM = 8.0
+_DECADES = 6  # no further down: a loss a millionth of the first is nothing
 
 
 def training(folder: Path) -> dict[str, Any] | None:
@@ -31,9 +32,9 @@ def training(folder: Path) -> dict[str, Any] | None:
         StorageError: a line of the log cannot be read.
     """
     log = lines(folder / "log.jsonl")
-    if not log:
-        return None
     steps, losses = _columns(log)
+    if not len(steps):
+        return None
     evaluations = lines(folder / "eval.jsonl")
     eval_steps, eval_losses = _columns(evaluations)
     floor = evaluations[-1].get("linear_floor") if evaluations else None
@@ -75,7 +76,8 @@ def _columns(rows: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
 
 def _means(steps: np.ndarray, losses: np.ndarray, points: int) -> list[tuple[float, float]]:
     """The curve as at most `points` means over neighbouring steps."""
-    groups = zip(np.array_split(steps, min(points, len(steps))), np.array_split(losses, min(points, len(losses))), strict=True)
+    cut = min(points, len(steps))
+    groups = zip(np.array_split(steps, cut), np.array_split(losses, cut), strict=True)
     return [(float(s.mean()), float(v.mean())) for s, v in groups]
 
 
@@ -85,19 +87,23 @@ class _Loss:
     def __init__(self, low: float, high: float) -> None:
         self.logarithmic = low > 0 and high / low > _LOG_FROM
         if self.logarithmic:
-            low, high = math.log10(low), math.log10(high)
+            low, high = max(math.log10(low), math.log10(high) - _DECADES), math.log10(high)
         room = 0.05 * (high - low) or 0.5
-        self._axis = Axis(max(low - room, 0.0) if low >= 0 and not self.logarithmic else low - room, high + room, _BOTTOM, _TOP)
+        floor = low - room if self.logarithmic else max(low - room, 0.0)  # a loss is never below 0
+        self._axis = Axis(floor, high + room, _BOTTOM, _TOP)
 
     def __call__(self, loss: float) -> float:
-        return self._axis(math.log10(max(loss, 1e-12)) if self.logarithmic else loss)
+        if not self.logarithmic:
+            return self._axis(loss)
+        return self._axis(math.log10(loss) if loss > 0 else self._axis.low)
 
     def marks(self) -> list[dict[str, Any]]:
         """Ticks: round losses."""
         if not self.logarithmic:
             return self._axis.marks(6)
         decades = range(math.floor(self._axis.low), math.ceil(self._axis.high) + 1)
-        values = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+        digits = (1, 2, 5) if len(decades) <= 3 else (1,)
+        values = [digit * 10.0**decade for decade in decades for digit in digits]
         inside = [v for v in values if self._axis.low <= math.log10(v) <= self._axis.high]
         return [{"at": self(v), "label": number(v)} for v in inside]
 

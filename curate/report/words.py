@@ -21,6 +21,11 @@ def number(value: float | int | None) -> str:
     return text
 
 
+def rounded(value: float | int) -> str:
+    """A number among others on a card: no more than three decimals."""
+    return number(round(value, 3))
+
+
 def share(part: float, whole: float) -> str:
     """A part of a whole in percent; `below 0.1 %` is never shown as nothing."""
     if not whole:
@@ -73,7 +78,9 @@ def evidence(text: str | None) -> str:
         return text or ""
     if not isinstance(facts, dict):
         return str(facts)
-    return ", ".join(f"{name} {_fact(value)}" for name, value in facts.items() if value not in (None, ""))
+    first = [(name, facts[name]) for name in ("value",) if name in facts]
+    ordered = [*first, *(item for item in facts.items() if item[0] != "value")]
+    return ", ".join(f"{name} {_fact(value)}" for name, value in ordered if value not in (None, ""))
 
 
 def _fact(value: Any) -> str:
