@@ -45,11 +45,11 @@ def _describe(frame_HWC: np.ndarray) -> np.ndarray:
     """Colour and gradient layout of one frame, (176,) float32, each half at most of length 1."""
     small = cv2.resize(frame_HWC, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
-    colour = cv2.resize(lab, (CELLS, CELLS), interpolation=cv2.INTER_AREA) - np.float32([50.0, 0.0, 0.0])
+    colour = cv2.resize(lab, (CELLS, CELLS), interpolation=cv2.INTER_AREA) - np.array([50.0, 0.0, 0.0], np.float32)
     dy, dx = np.gradient(lab[..., 0])
     turn = (np.arctan2(dy, dx) / np.pi % 1.0 * TURNS).astype(int) % TURNS
     cell = np.arange(SIDE) * CELLS // SIDE
     place = (cell[:, None] * CELLS + cell[None]) * TURNS + turn
     layout = np.bincount(place.ravel(), np.hypot(dx, dy).ravel(), CELLS * CELLS * TURNS)
-    halves = [part.ravel() / max(float(np.linalg.norm(part)), 1.0) for part in (colour, layout)]
+    halves = [part.ravel() / np.maximum(np.linalg.norm(part), 1.0) for part in (colour, layout)]
     return np.concatenate(halves).astype(np.float32)

@@ -17,13 +17,17 @@ FRAMES_COMPARED = 6  # pairs of small pictures that are looked at, spread evenly
 
 # Pearson correlation of luma over all cells. A caption bar or logo leaves 0.7 and more, another scene below 0.5.
 LEAST_LUMA = 0.6
-# The same of chroma, where both clips have colour. A logo on a pale scene leaves 0.7; red against magenta, the two
-# closest of six plain colours, comes to 0.6.
-LEAST_CHROMA = 0.65
+# The same of chroma, where both clips have colour: a logo on a pale scene leaves 0.4, a turned hue less than 0. In
+# plain pictures one thing has all the colour: red against magenta, the closest of six plain colours, comes to 0.6.
+LEAST_CHROMA, LEAST_CHROMA_PLAIN = 0.3, 0.65
+# Levels by which the middle of luma, and of each chroma plane, may differ between plain pictures: a re-encode moves
+# them by 2, and another backdrop is another clip.
+BACKDROP_LUMA, BACKDROP_CHROMA = 20.0, 7.0
 COLOURLESS = 2.0  # deviation of chroma over the cells, in levels, below which there is no colour to compare
 # A tinted clip (sepia) has chroma in proportion to luma, at most this much of it; plain colours have 0.5 and more.
 MOST_TINT = 0.25
-# Contrast of luma between a colour clip and its gray or tinted copy: conversions keep it (sepia: x 1.2).
+# Contrast of luma between a plain colour clip and its gray or tinted copy: conversions keep it (sepia: x 1.2), while a
+# white disc in place of a yellow one has 1.2 to 1.35 times as much. Pictures with more in them need no such test.
 GRAY_GAIN, TINT_GAIN = 1.13, 1.45
 
 
@@ -60,19 +64,20 @@ def is_backwards(distance: np.ndarray, near: np.ndarray, pairs: list[tuple[int, 
     return bool(backwards + BACKWARDS < forwards)
 
 
-def same_look(one: np.ndarray, two: np.ndarray, crop: float, mirrored: bool) -> bool:
+def same_look(one: np.ndarray, two: np.ndarray, crop: float, mirrored: bool, plain: bool) -> bool:
     """Whether matched small pictures (k, 384) agree; those of `one` are cropped to the centre and mirrored first.
 
     Tone, contrast, captions and logos may differ, and a copy may be gray or sepia; other colours are other clips.
+    `plain` says that few cells carry the difference between such pictures: they are held to more.
     """
     luma_one, chroma_one = _planes(one, crop, mirrored)
     luma_two, chroma_two = _planes(two, 1.0, False)
-    if _correlation(luma_one, luma_two) < LEAST_LUMA:
+    if _correlation(luma_one, luma_two) < LEAST_LUMA or (plain and not _same_backdrop(one, two)):
         return False
     tints = [_tint(luma_one, chroma_one), _tint(luma_two, chroma_two)]
     if all(tint is None for tint in tints):
-        return _correlation(chroma_one, chroma_two) >= LEAST_CHROMA
-    if all(tint is not None for tint in tints):
+        return _correlation(chroma_one, chroma_two) >= (LEAST_CHROMA_PLAIN if plain else LEAST_CHROMA)
+    if not plain or all(tint is not None for tint in tints):
         return True
     gray = next(tint for tint in tints if tint is not None)
     gain = luma_two.std() / max(float(luma_one.std()), 1e-6)
@@ -99,6 +104,16 @@ def _centre(plane: np.ndarray, crop: float) -> np.ndarray:
     matrix = np.array([[crop, 0.0, shift], [0.0, crop, shift]], np.float32)
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(np.ascontiguousarray(plane), matrix, (side, side), flags=how, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _same_backdrop(one: np.ndarray, two: np.ndarray) -> bool:
+    """Whether the middle luma and chroma of plain small pictures (k, 384) agree."""
+    cells, half = LUMA_SIDE**2, CHROMA_SIDE**2
+    for start, end, limit in ((0, cells, BACKDROP_LUMA), (cells, cells + half, BACKDROP_CHROMA),
+                              (cells + half, cells + 2 * half, BACKDROP_CHROMA)):  # fmt: skip
+        if abs(float(np.median(one[:, start:end])) - float(np.median(two[:, start:end]))) > limit:
+            return False
+    return True
 
 
 def _correlation(one: np.ndarray, two: np.ndarray) -> float:

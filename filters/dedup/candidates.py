@@ -85,7 +85,8 @@ def find_candidates(prints: Prints, max_distance: int, mirror: bool) -> list[Can
                 capped += over
                 here, there = _meet(left, right)
                 there = order[there]
-                near = (clips[here] != clips[there]) & (bits_apart(asked[here], whole[there]) <= max_distance)
+                limit = prints.allowed(frames[here], frames[there], max_distance)
+                near = (clips[here] != clips[there]) & (bits_apart(asked[here], whole[there]) <= limit)
                 found.append(_pack(clips[here[near]], clips[there[near]], view, flip))
     if capped:
         log.warning("dedup: %d lookups met more than %d frames and saw an even choice of them", capped, MOST_MET)

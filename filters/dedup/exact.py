@@ -5,11 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 
 
-def same_content(content_hash: pa.ChunkedArray) -> list[tuple[int, int]]:
-    """Return pairs of row numbers with equal hashes: each later row with the first one. Null matches nothing."""
-    first: dict[str, int] = {}
-    pairs = []
+def same_content(content_hash: pa.ChunkedArray) -> list[list[int]]:
+    """Return groups of two and more row numbers with equal hashes, each in order. Null matches nothing."""
+    groups: dict[str, list[int]] = {}
     for row, value in enumerate(content_hash.to_pylist()):
-        if value is not None and first.setdefault(value, row) != row:
-            pairs.append((first[value], row))
-    return pairs
+        if value is not None:
+            groups.setdefault(value, []).append(row)
+    return [group for group in groups.values() if len(group) > 1]

@@ -16,8 +16,6 @@ from filters.dedup.candidates import Candidate, bits_apart, find_candidates, mir
 from filters.dedup.phash import CROPS
 from filters.dedup.prints import Prints
 
-# Distance in bits for plain frames: another shape at the same place differs by 40 and more, a re-encoded one by 20.
-PLAIN_DISTANCE = 36
 FEWEST_FRAMES = 3  # of a match, unless the shorter clip has fewer
 # Grey levels by which no cell of two flat clips may differ: a re-encoded colour stays within 2, while different
 # scenes in the dark differ by 7, less than their own re-encodes do, so those are left to the brightness rule.
@@ -66,8 +64,7 @@ def _compare(prints: Prints, candidate: Candidate, params: PerceptualParams) -> 
     frames_one, frames_two = prints.frames(one), prints.frames(two)
     hashes = prints.hashes[frames_one, view] ^ (mirror_mask() if mirrored else np.uint64(0))
     distance = bits_apart(hashes[:, None], prints.hashes[frames_two, 0][None])
-    plain = prints.plain[frames_one][:, None] & prints.plain[frames_two][None]
-    near = distance <= np.where(plain, min(PLAIN_DISTANCE, params.max_distance), params.max_distance)
+    near = distance <= prints.allowed(frames_one[:, None], frames_two[None], params.max_distance)
     shorter = min(near.shape)
     least = max(min(FEWEST_FRAMES, shorter), int(np.ceil(params.min_share * shorter)))
     if min(near.any(axis=1).sum(), near.any(axis=0).sum()) < least:
@@ -77,21 +74,25 @@ def _compare(prints: Prints, candidate: Candidate, params: PerceptualParams) -> 
         return None
     chosen = np.unique(np.linspace(0, len(pairs) - 1, FRAMES_COMPARED).round().astype(int))
     i, j = np.array([pairs[k] for k in chosen]).T
-    if not same_look(prints.thumbs[frames_one[i]], prints.thumbs[frames_two[j]], CROPS[view], mirrored):
+    shown_one, shown_two = frames_one[i], frames_two[j]
+    plain = bool((prints.plain[shown_one] & prints.plain[shown_two]).any())
+    if not same_look(prints.thumbs[shown_one], prints.thumbs[shown_two], CROPS[view], mirrored, plain):
         return None
     mean = float(np.mean([distance[i, j] for i, j in pairs]))
     return Match(min(one, two), max(one, two), mean, len(pairs) / shorter)
 
 
 def _flat_matches(prints: Prints) -> list[Match]:
-    """Flat clips whose mean small pictures agree in every cell: each with the first one that it agrees with."""
+    """Flat clips that agree in every cell, at the beginning, in the middle and at the end: each with the first such."""
     leaders: list[int] = []
     looks: list[np.ndarray] = []
     matches = []
     for clip in np.flatnonzero(prints.is_flat()):
-        look = prints.thumbs[prints.first[clip] : prints.first[clip + 1]].astype(np.float32).mean(axis=0)
+        thumbs = prints.thumbs[prints.first[clip] : prints.first[clip + 1]].astype(np.float32)
+        third = max(1, round(len(thumbs) / 3))
+        look = np.stack([part.mean(axis=0) for part in (thumbs[:third], thumbs, thumbs[-third:])])
         if looks:
-            apart = np.abs(np.stack(looks) - look).max(axis=1)
+            apart = np.abs(np.stack(looks) - look).max(axis=(1, 2))
             nearest = int(apart.argmin())
             if apart[nearest] <= FLAT_LEVELS:
                 matches.append(Match(leaders[nearest], int(clip), 0.0, 1.0))

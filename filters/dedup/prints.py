@@ -20,6 +20,9 @@ LEAST_INFORMATION = 4.0
 # A frame is plain when this share of its cells lies within so many grey levels of their median: a title card, a
 # logo, one thing on a backdrop. Few cells then carry all the difference between two of them.
 PLAIN_SHARE, PLAIN_LEVELS = 0.7, 8.0
+# Bits of 256 that two plain frames may differ by: another shape at the same place differs by 40 and more, a
+# re-encoded or cropped one mostly by less than 20.
+PLAIN_DISTANCE = 36
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class Prints:
         """Numbers of the usable frames of a clip, in order of time."""
         start, end = self.first[clip], self.first[clip + 1]
         return start + np.flatnonzero(self.usable[start:end])
+
+    def allowed(self, one: np.ndarray, two: np.ndarray, max_distance: int) -> np.ndarray:
+        """Bits by which frames `one` and `two` (frame numbers, broadcast) may differ and still match."""
+        plain = self.plain[one] & self.plain[two]
+        return np.where(plain, min(PLAIN_DISTANCE, max_distance), max_distance)
 
     def is_flat(self) -> np.ndarray:
         """Clips (N,) bool that have frames, but none that a hash can tell apart."""
