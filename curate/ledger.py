@@ -121,7 +121,8 @@ def _extra(base: dict[str, Any], place: Location, source: str) -> dict[str, Any]
 
 
 def _unsplit(base: dict[str, Any], facts: dict[str, Any], cut: dict[str, Any]) -> dict[str, Any]:
-    stage, row = ("probe", facts) if facts["outcome"] != "ok" else ("split", cut)
+    # A source that killed its worker has no probe row, and a split row that says so.
+    stage, row = ("probe", facts) if facts["outcome"] == "quarantined" else ("split", cut)
     if row["outcome"] is None:
         return {**base, **_verdict("pending", stage, "pending", "{}")}
     evidence = json.dumps({"detail": row["detail"], "attempts": row["attempts"]})
@@ -238,7 +239,7 @@ def _rule(clips: pa.Table, name: str, source: str, rule: Rule, verdicts: _Verdic
         limit = getattr(rule, bound)
         if limit is None:
             continue
-        # NaN compares as false, so a value that is missing would pass: it is asked for by its own name.
+        # A comparison with NaN is false, so a missing value would pass; it must not.
         wrong = (numbers < limit if below else numbers > limit) | np.isnan(numbers)
         reason = f"{name}:below_min" if below else f"{name}:above_max"
         verdicts.stop(

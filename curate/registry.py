@@ -36,7 +36,9 @@ def names(kind: str) -> tuple[str, ...]:
     for package in PACKAGES[kind]:
         spec = importlib.util.find_spec(package)
         for place in spec.submodule_search_locations or () if spec else ():
-            found |= {m.name for m in pkgutil.iter_modules([place]) if not m.name.startswith("_")}
+            # A folder among filters groups modules of another kind; a world may be a folder.
+            modules = [m for m in pkgutil.iter_modules([place]) if not m.ispkg or kind == "world"]
+            found |= {m.name for m in modules if not m.name.startswith("_")}
     return tuple(sorted(found))
 
 

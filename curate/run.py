@@ -21,7 +21,6 @@ from curate.engines import Engine, Shard, make_engine
 from curate.errors import SpecError, StorageError
 from curate.ledger import Ledger, build, funnel
 from curate.plan import Plan
-from curate.report import write_report
 from curate.sources import Location, scan
 from curate.spec import Spec, dump
 from curate.stages import dedup, export, learn
@@ -114,7 +113,7 @@ class Run:
         if "export" in wanted and self.plan.stages.export is not None and self._anything_kept(ledger, wanted):
             self._learn(ledger, wanted)
         if "report" in wanted:
-            write_report(self, ledger)
+            self._report(ledger)
         return Outcome(ledger, self.computed)
 
     def _media(self) -> None:
@@ -151,8 +150,13 @@ class Run:
         if ledger.where("kept").num_rows:
             return True
         if "report" in wanted:
-            write_report(self, ledger)
+            self._report(ledger)
         raise SpecError(f"nothing was kept, so there is nothing to export: `rushes status {self.out}` shows the reasons")
+
+    def _report(self, ledger: Ledger) -> None:
+        from curate.report import write_report
+
+        write_report(self, ledger)
 
     def _snapshot(self, stage: str, key: str, product: Path, make: Callable[[], Any]) -> None:
         """Make a dataset-wide result unless the one that stands is the one for this key."""

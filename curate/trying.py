@@ -38,10 +38,10 @@ def attempt(name: str, inputs: list[str], overrides: list[str]) -> dict[str, Any
         plan = Plan(_spec(name, folder, overrides))
         store = Store(Path(folder))
         _measure(plan, store, inputs)
-        if name == "probe":
-            return {"name": name, "results": [_plain(inputs[i], row) for i, row in _by_input(store, plan, "probe", inputs)]}
         splits = dict(_by_input(store, plan, "split", inputs))
         probes = dict(_by_input(store, plan, "probe", inputs))
+        if name == "probe":
+            return {"name": name, "results": [_fault(inputs[i], probes[i], splits[i]) or _plain(inputs[i], probes[i]) for i in probes]}
         results = [_split(inputs[i], probes[i], splits[i]) for i in range(len(inputs))]
         if name == "split":
             return {"name": name, "results": results}

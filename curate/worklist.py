@@ -37,10 +37,12 @@ def media_rows(plan: Plan, store: Store, locations: list[Location]) -> list[dict
             if (missing := [span["clip_id"] for span in spans if span["clip_id"] not in have])
         }
         need_split = probe != "quarantined" and split["outcome"] is None
-        if probe is None or need_split or lacks:
+        # A source that killed its worker has a split row that says so, and no probe: that is an answer too.
+        need_probe = probe is None and need_split
+        if need_split or lacks:
             rows.append(
                 {
-                    "id": source, "url": places[0].url, "need": ["media"], "probe": probe is None,
+                    "id": source, "url": places[0].url, "need": ["media"], "probe": need_probe,
                     "split": need_split, "clips": {} if need_split else lacks,
                     "spans": None if need_split else split["clips"],
                 }

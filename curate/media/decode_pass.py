@@ -255,6 +255,8 @@ class DecodePass:
             return {"clip_id": clip["clip_id"], **measure_row(score, pixels_THWC, info)}
         except InputRejected as error:
             return {"clip_id": clip["clip_id"], **fault_columns(error.reason, error.detail)}
+        except MemoryError:
+            return {"clip_id": clip["clip_id"], **fault_columns("limit:memory", f"{score.name} ran out of memory")}
         except Exception as error:  # noqa: BLE001 an extension may raise anything; it is recorded in its row
             detail = f"{score.name} raised {type(error).__name__}: {error}"
             return {"clip_id": clip["clip_id"], **fault_columns("score:error", detail)}
