@@ -16,8 +16,8 @@ from curate.errors import StorageError
 from curate.report.axes import Axis, at, path
 from curate.report.words import count, length, number
 
-WIDTH, HEIGHT = 720.0, 250.0  # view box; the template uses the same
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 708.0, 12.0, 222.0
+WIDTH, HEIGHT = 1080.0, 290.0  # view box; the template uses the same
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 1068.0, 12.0, 262.0
 _POINTS = 360  # of the raw curve: half the drawing's pixels
 _SMOOTH = 48  # points of the smoothed curve, each the mean of its share of the steps
 # A loss that falls by more than this factor is drawn on a logarithmic axis, where its later progress is to be seen.

@@ -45,7 +45,8 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_image(folder / "still.png", scene(8, frames=1)[0])
     (folder / "broken.mp4").write_bytes((folder / "one.mp4").read_bytes()[:200])
     names = [path.name for path in sorted(folder.iterdir())]
-    rows = [{"path": name, "original_caption": SCRIPT if name == "one.mp4" else f"a caption of {name}"} for name in names]
+    texts = [SCRIPT if name == "one.mp4" else f"a caption of {name}" for name in names]
+    rows = [{"path": name, "original_caption": text} for name, text in zip(names, texts, strict=True)]
     rows.append({"path": f"{IMAGE}.mp4"})
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
@@ -60,8 +61,9 @@ def measured(taken: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _spec(taken: Path, out: Path, **changes: Any) -> Any:
-    raw = {"name": "everything", "sources": [{"path": str(taken / "manifest.jsonl")}], "output": str(out), "stages": stages()}
-    return parse({**raw, "engine": {"workers": 2}, **changes})
+    sources = [{"path": str(taken / "manifest.jsonl")}]
+    raw = {"name": "everything", "sources": sources, "output": str(out), "stages": stages(), "engine": {"workers": 2}}
+    return parse({**raw, **changes})
 
 
 @pytest.fixture

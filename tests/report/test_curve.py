@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -73,5 +74,5 @@ def test_ticks_are_few_even_and_inside(low: float, span: float, most: int) -> No
     assert len(marks) <= most + 1
     slack = 1e-6 * max(abs(low), abs(high), span)
     assert all(low - slack <= mark <= high + slack for mark in marks)
-    gaps = [b - a for a, b in zip(marks, marks[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(marks)]
     assert all(abs(gap - gaps[0]) <= slack for gap in gaps)

@@ -76,7 +76,8 @@ def test_nothing_is_loaded_from_elsewhere(job: Opened) -> None:
     trained(run.out)
     sampled(run.out, 2)
     found = page(run)
-    links = [a[name] or "" for _, a in found.elements for name in ("src", "href", "poster", "srcset", "data") if name in a]
+    names = ("src", "href", "poster", "srcset", "data")
+    links = [a[name] or "" for _, a in found.elements for name in names if name in a]
     assert links
     assert all(link.startswith(("data:image/jpeg;base64,", "data:video/mp4;base64,", "#")) for link in links)
     assert "url(" not in write_report(run, run.ledger()).read_text()

@@ -65,7 +65,8 @@ def test_a_fault_of_a_score_is_no_verdict_of_its_rule() -> None:
 
 def test_steps_stand_in_the_order_in_which_they_decide() -> None:
     titles = [step["title"] for step in funnel_view(PLAN, ledger([(4, 1.0), (7, 1.0)]))["steps"]]
-    assert titles == ["Read the sources", "Split into scenes", "Measure", "motion", "license", "explicit", "Remove duplicates"]
+    assert titles[:5] == ["Read the sources", "Split into scenes", "Measure", "motion", "license"]
+    assert titles[5:] == ["explicit", "Remove duplicates"]
 
 
 def test_rules_are_written_as_in_the_spec() -> None:
