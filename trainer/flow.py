@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# At t = 0 the x0 objective would divide by zero; times below this are not distinguished there.
-SMALLEST_TIME = 1e-3
+# The velocity of a predicted clean latent is its error divided by the time, so the loss would weigh small times
+# without bound; below this time the weight stays (Li and He 2025 take the same number).
+SMALLEST_TIME = 0.05
 
 
 def shifted(time: np.ndarray, shift: float) -> np.ndarray:
@@ -36,25 +37,30 @@ def noised(clean_BCTHW: Tensor, noise_BCTHW: Tensor, time_BT: Tensor) -> Tensor:
     return torch.where(time == 0, clean_BCTHW, (1 - time) * clean_BCTHW + time * noise_BCTHW)
 
 
-def target(objective: str, clean: Tensor, noise: Tensor) -> Tensor:
-    """Return what the model is trained to predict: the velocity, or the clean latent itself (x0)."""
-    return noise - clean if objective == "velocity" else clean
-
-
 def velocity(objective: str, prediction: Tensor, x_BCTHW: Tensor, time_BT: Tensor) -> Tensor:
-    """Return the velocity that a prediction stands for, at points x and times."""
+    """Return the velocity that a prediction stands for, at points x and times; meaningless where the time is 0.
+
+    `objective` says what the model predicts: the velocity itself, or the clean latent (x0).
+    """
     if objective == "velocity":
         return prediction
-    time = time_BT[:, None, :, None, None].clamp_min(SMALLEST_TIME)
-    return (x_BCTHW - prediction) / time
+    # Known frames stand at 0 and are not moved by the caller: any finite number will do for them.
+    return (x_BCTHW - prediction) / time_BT[:, None, :, None, None].clamp_min(1e-6)
 
 
-def squared_error(prediction: Tensor, wanted: Tensor, known_BT: Tensor, weight_B: Tensor) -> tuple[Tensor, Tensor]:
+def velocity_error(objective: str, prediction: Tensor, clean: Tensor, noise: Tensor, time_BT: Tensor) -> Tensor:
+    """Return the error of the velocity that a prediction stands for; for x0 it is the clean error over the time."""
+    if objective == "velocity":
+        return prediction - (noise - clean)
+    return (clean - prediction) / time_BT[:, None, :, None, None].clamp_min(SMALLEST_TIME)
+
+
+def squared_error(error_BCTHW: Tensor, known_BT: Tensor, weight_B: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weighted sum of squared errors over the frames to predict, and the weighted count of numbers.
 
     Sum both over all groups and ranks before dividing: the loss is per number of the whole step.
     """
-    weight_BT = (~known_BT).to(prediction.dtype) * weight_B[:, None]
-    per_frame_BT = ((prediction - wanted) ** 2).sum(dim=(1, 3, 4))
-    numbers = prediction.shape[1] * prediction.shape[3] * prediction.shape[4]
+    weight_BT = (~known_BT).to(error_BCTHW.dtype) * weight_B[:, None]
+    per_frame_BT = error_BCTHW.square().sum(dim=(1, 3, 4))
+    numbers = error_BCTHW.shape[1] * error_BCTHW.shape[3] * error_BCTHW.shape[4]
     return (per_frame_BT * weight_BT).sum(), weight_BT.sum() * numbers

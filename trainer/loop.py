@@ -97,12 +97,14 @@ class Trainer:
     def group_loss(self, model: Model, group: Group) -> tuple[Tensor, Tensor]:
         """Return the weighted squared error of a group, and the count of numbers it is over."""
         x_BCTHW = flow.noised(group.clean_BCTHW, group.noise_BCTHW, group.time_BT)
-        wanted = flow.target(self.config.objective, group.clean_BCTHW, group.noise_BCTHW)
         patch_frames = self.config.dims.patch[0]
         timestep_BK = TIME_SCALE * group.time_BT[:, ::patch_frames]
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
             prediction = model(x_BCTHW, timestep_BK, group.text_BSF, group.text_bias_BS)
-        return flow.squared_error(prediction, wanted, group.known_BT, group.weight_B)
+        error = flow.velocity_error(
+            self.config.objective, prediction, group.clean_BCTHW, group.noise_BCTHW, group.time_BT
+        )
+        return flow.squared_error(error, group.known_BT, group.weight_B)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:

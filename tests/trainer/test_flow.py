@@ -21,9 +21,9 @@ def test_best_loss_on_a_gaussian_under_uniform_times_is_std_times_half_pi(std):
     clean, noise, time = std * torch.randn(count), torch.randn(count), torch.rand(count)
     five = (count, 1, 1, 1, 1)
     x = flow.noised(clean.view(five), noise.view(five), time.view(count, 1)).flatten()
-    error = (gaussian_velocity(x, time, std) - flow.target("velocity", clean, noise)) ** 2
+    error = (gaussian_velocity(x, time, std) - (noise - clean)) ** 2
     assert float(error.mean()) == pytest.approx(std * math.pi / 2, rel=0.01)
-    worse = (gaussian_velocity(x, time, std) * 1.1 - flow.target("velocity", clean, noise)) ** 2
+    worse = (gaussian_velocity(x, time, std) * 1.1 - (noise - clean)) ** 2
     assert float(worse.mean()) > float(error.mean())
 
 
@@ -92,8 +92,11 @@ def test_both_objectives_stand_for_the_same_velocity(objective):
     clean, noise = torch.randn(2, 3, 4, 2, 2), torch.randn(2, 3, 4, 2, 2)
     time = torch.rand(2, 4) * 0.9 + 0.05
     x = flow.noised(clean, noise, time)
-    got = flow.velocity(objective, flow.target(objective, clean, noise), x, time)
-    assert (got - (noise - clean)).abs().max() < 1e-4
+    perfect = clean if objective == "x0" else noise - clean
+    assert (flow.velocity(objective, perfect, x, time) - (noise - clean)).abs().max() < 1e-4
+    off = perfect + torch.randn_like(perfect)
+    error = flow.velocity(objective, off, x, time) - (noise - clean)
+    assert (flow.velocity_error(objective, off, clean, noise, time) - error).abs().max() < 1e-4
 
 
 def test_known_frames_are_clean_bitwise_and_carry_no_loss():
@@ -107,9 +110,9 @@ def test_known_frames_are_clean_bitwise_and_carry_no_loss():
     wanted = noise - clean
     prediction = wanted.clone()
     prediction[0, :, [0, 3]] += 1e6
-    squares, numbers = flow.squared_error(prediction, wanted, known, torch.ones(2))
+    squares, numbers = flow.squared_error(prediction - wanted, known, torch.ones(2))
     assert float(squares) == 0
     assert float(numbers) == 6 * 3 * 2 * 2
-    squares, numbers = flow.squared_error(wanted + 2, wanted, known, torch.tensor([1.0, 0.5]))
+    squares, numbers = flow.squared_error(torch.full_like(wanted, 2.0), known, torch.tensor([1.0, 0.5]))
     assert float(squares / numbers) == pytest.approx(4.0)
     assert float(numbers) == (2 + 4 * 0.5) * 12
