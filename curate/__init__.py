@@ -1,0 +1,44 @@
+"""Rushes: raw footage to a video model.
+
+>>> from curate import Run, load_spec
+>>> Run(load_spec("pipelines/quickstart.yaml")).go()  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from curate.errors import InputRejected, RushesError, SpecError, StageCrashed, StorageError, UnscreenedData
+    from curate.ledger import Ledger
+    from curate.run import Outcome, Run
+    from curate.spec import Spec
+    from curate.spec_file import load_spec
+    from curate.stage import Caption, Captioner, Clip, Detector, Fault, Frames, Score, Stage, column
+    from curate.store import Store
+
+__all__ = [
+    "Caption", "Captioner", "Clip", "Detector", "Fault", "Frames", "InputRejected", "Ledger", "Outcome", "Run",
+    "RushesError", "Score", "Spec", "SpecError", "Stage", "StageCrashed", "StorageError", "Store", "UnscreenedData",
+    "column", "load_spec",
+]  # fmt: skip
+
+_HOME = {
+    "errors": ("InputRejected", "RushesError", "SpecError", "StageCrashed", "StorageError", "UnscreenedData"),
+    "ledger": ("Ledger",),
+    "run": ("Outcome", "Run"),
+    "spec": ("Spec",),
+    "spec_file": ("load_spec",),
+    "stage": ("Caption", "Captioner", "Clip", "Detector", "Fault", "Frames", "Score", "Stage", "column"),
+    "store": ("Store",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `rushes --help` should not load Arrow."""
+    from importlib import import_module
+
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(f"curate.{module}"), name)
+    raise AttributeError(f"module 'curate' has no attribute {name!r}")

@@ -28,22 +28,22 @@ EXIT_QUARANTINED, EXIT_INTERRUPTED = 3, 130
 
 
 def _load(path: Path, overrides: list[str] | None) -> Any:
-    from curate import spec
+    from curate.spec_file import load_spec
 
-    return spec.load(path, overrides)
+    return load_spec(path, overrides)
 
 
 def _folder(path: Path) -> Any:
     """The run in an output folder, or the run of a spec file."""
-    from curate import spec
     from curate.errors import SpecError
+    from curate.spec_file import load_spec
 
     if path.is_dir():
         if not (path / "spec.yaml").exists():
             raise SpecError(f"{path} is not the output folder of a run: it has no spec.yaml")
-        loaded = spec.load(path / "spec.yaml", [f"output={path}"])
+        loaded = load_spec(path / "spec.yaml", [f"output={path}"])
     else:
-        loaded = spec.load(path)
+        loaded = load_spec(path)
     from curate.run import Run
 
     return Run(loaded)

@@ -254,10 +254,10 @@ def _duplicates(clips: pa.Table, verdicts: _Verdicts) -> None:
         return
     keepers = clips["dedup.duplicate_of"].to_pylist()
     kinds = clips["dedup.kind"].to_pylist()
-    distances, shares = clips["dedup.distance"].to_pylist(), clips["dedup.matched_share"].to_pylist()
+    facts = {name: clips[f"dedup.{name}"].to_pylist() for name in ("distance", "matched_share", "via")}
     verdicts.stop(
         np.array([keeper is not None for keeper in keepers], bool), "duplicate", "dedup", kinds,
-        lambda i: {"keeper": keepers[i], "distance": distances[i], "matched_share": shares[i]},
+        lambda i: {"keeper": keepers[i], **{name: values[i] for name, values in facts.items()}},
     )  # fmt: skip
 
 
@@ -265,7 +265,7 @@ def with_duplicates(ledger: Ledger, plan: Plan, duplicates: pa.Table) -> Ledger:
     """The ledger with a dedup snapshot joined in."""
     clips = ledger.clips
     rows = align(duplicates, "clip_id", clips["clip_id"])
-    for name in ("duplicate_of", "kind", "distance", "matched_share", "cluster_id", "cluster_size"):
+    for name in [field.name for field in schema.DEDUP][1 : -len(schema.OUTCOME)]:
         clips = clips.append_column(schema.DEDUP.field(name).with_name(f"dedup.{name}"), rows[name])
     return Ledger(_decided(clips, plan), ledger.others)
 

@@ -22,7 +22,8 @@ from curate.errors import SpecError, StorageError
 from curate.ledger import Ledger, build, funnel
 from curate.plan import Plan
 from curate.sources import Location, scan
-from curate.spec import Spec, dump
+from curate.spec import Spec
+from curate.spec_file import dump
 from curate.stages import dedup, export, learn
 from curate.store import Store, storage_errors, write_atomic
 from curate.worklist import clip_rows, media_rows, shards, text_rows

@@ -129,12 +129,14 @@ TEXT = table(
 
 DEDUP = table(
     _CLIP,
-    column("duplicate_of", pa.string(), "", "clip_id of the clip that is kept instead"),
+    column("duplicate_of", pa.string(), "", "the clip of its cluster that is kept"),
     column("kind", pa.string(), "", "exact:content or perceptual"),
-    column("distance", pa.float64(), "bits", "mean distance of the matched frames' hashes"),
-    column("matched_share", pa.float64(), "", "share of the shorter clip that matched"),
-    column("cluster_id", pa.string(), "", "smallest clip_id of the cluster"),
-    column("cluster_size", pa.int32(), "clips", "members of the cluster"),
+    column("distance", pa.float64(), "bits of 256", "mean distance of the matching frames' hashes"),
+    column("matched_share", pa.float64(), "", "share of the shorter clip's frames that match in order"),
+    column("chained", pa.bool_(), "", "true: distance and share are to `via`, not to the clip that is kept"),
+    column("via", pa.string(), "", "the member of the cluster that it matches"),
+    column("cluster_id", pa.string(), "", "clip id of the kept clip"),
+    column("cluster_size", pa.int32(), "clips", "members of the cluster, the kept one included"),
 )
 
 # What the keep-best policy of deduplication weighs, beside the hashes.

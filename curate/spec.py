@@ -7,13 +7,10 @@ models, which are imported only when a spec has them.
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from curate.errors import SpecError
 from curate.registry import nearest
 
 SOURCE_CLASSES = (
@@ -273,116 +270,3 @@ class Spec(Model):
         if self.sample is not None and self.train is None:
             raise ValueError("`sample` needs `train`")
         return self
-
-
-def load(path: Path, overrides: list[str] | None = None) -> Spec:
-    """Read a spec; `overrides` are `key.path=value` with a YAML value.
-
-    Raises:
-        SpecError: with the file, the line, the key and what to change.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read spec {path}: {error}") from error
-    try:
-        raw = yaml.safe_load(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark else ""
-        raise SpecError(f"{path}{where}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
-    if not isinstance(raw, dict):
-        raise SpecError(f"{path}: a spec is a mapping of keys, such as `name: my-run`")
-    for override in overrides or []:
-        _override(raw, override)
-    return parse(raw, str(path), node)
-
-
-def parse(raw: dict[str, Any], name: str = "spec", node: yaml.Node | None = None) -> Spec:
-    """Validate a spec that is loaded already."""
-    try:
-        return Spec.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        line = _line(node, first["loc"])
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
-        raise SpecError(f"{name}{f':{line}' if line else ''}: {where + ': ' if where else ''}{message}{more}") from error
-
-
-def dump(spec: Spec) -> dict[str, Any]:
-    """The spec as plain values, such that `parse(dump(spec)) == spec`."""
-    raw = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-    stages = raw["stages"]
-    raw["stages"] = [{key: stages[key]} for key in Stages.model_fields if stages.get(key) is not None]
-    return raw
-
-
-def _override(raw: dict[str, Any], override: str) -> None:
-    """Set one value by its dotted path; a stage is found by its name in the list of stages."""
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise SpecError(f"--set wants key=value, got {override!r}")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SpecError(f"--set {key}: {text!r} is not a YAML value") from error
-    place: Any = raw
-    *path, last = key.split(".")
-    for part in path:
-        place = _step(place, part, key)
-    if isinstance(place, list):
-        index = _index(place, last, key)
-        place[index] = value if last.isdigit() else {last: value}
-    elif isinstance(place, dict):
-        place[last] = value
-    else:
-        raise SpecError(f"--set {key}: there is nothing to set under {'.'.join(path)!r}")
-
-
-def _step(place: Any, part: str, key: str) -> Any:
-    if isinstance(place, dict):
-        if place.get(part) is None:
-            place[part] = {}
-        return place[part]
-    if isinstance(place, list):
-        item = place[_index(place, part, key)]
-        return item if part.isdigit() else item[part]
-    raise SpecError(f"--set {key}: {part!r} is not there")
-
-
-def _index(items: list[Any], part: str, key: str) -> int:
-    if part.isdigit():
-        if int(part) >= len(items):
-            raise SpecError(f"--set {key}: there are only {len(items)} items")
-        return int(part)
-    for index, item in enumerate(items):
-        if item == part:
-            items[index] = {part: {}}
-        if isinstance(items[index], dict) and part in items[index]:
-            items[index][part] = {} if items[index][part] is None else items[index][part]
-            return index
-    raise SpecError(f"--set {key}: no stage {part!r} in the spec")
-
-
-def _line(node: yaml.Node | None, path: tuple[int | str, ...]) -> int | None:
-    """Line of the deepest node on the path (1-based)."""
-    if node is None:
-        return None
-    line = None
-    for part in path:
-        found: tuple[yaml.Node, yaml.Node] | None = None
-        if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            found = (node.value[part], node.value[part])
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []
-        if isinstance(node, yaml.SequenceNode) and isinstance(part, str):
-            pairs = [pair for item in node.value if isinstance(item, yaml.MappingNode) for pair in item.value]
-        for key, value in pairs:
-            if key.value == str(part):
-                found = (key, value)
-        if found is None:
-            break
-        line, node = found[0].start_mark.line + 1, found[1]
-    return line or node.start_mark.line + 1

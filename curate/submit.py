@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from curate import spec as specs
 from curate.errors import RushesError, SpecError
+from curate.spec_file import load_spec
 
 _POLL_S = 0.5
 
@@ -19,7 +19,7 @@ def submit(path: Path, overrides: list[str], address: str) -> int:
     Paths in the spec are the cluster's; a relative one is taken from the folder of this call, so it needs to be on
     storage that the cluster sees too.
     """
-    specs.load(path, overrides)  # a wrong spec should fail here, not on the cluster
+    load_spec(path, overrides)  # a wrong spec should fail here, not on the cluster
     from ray.job_submission import JobStatus, JobSubmissionClient
 
     try:

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import yaml
 
-from curate import schema, spec
+from curate import schema
 from curate.engines.local import LocalEngine
 from curate.errors import SpecError
 from curate.ids import fingerprint
 from curate.ledger import CLIP_FIELDS
 from curate.plan import Plan
 from curate.registry import names, nearest
+from curate.spec import Spec
+from curate.spec_file import parse
 from curate.store import Store
 
 _WHOLE = 1e9  # seconds: a maximum length that never cuts, for scores of a whole file
@@ -50,12 +53,12 @@ def attempt(name: str, inputs: list[str], overrides: list[str]) -> dict[str, Any
         return {"name": name, "results": [_score(plan, store, name, inputs[i], probes[i], splits[i]) for i in range(len(inputs))]}
 
 
-def _spec(name: str, folder: str, overrides: list[str]) -> spec.Spec:
+def _spec(name: str, folder: str, overrides: list[str]) -> Spec:
     """A spec that runs just this; `--set` reaches the parameters of the named stage."""
     given = {}
     for item in overrides:
         key, _, value = item.partition("=")
-        given[key] = spec.yaml.safe_load(value)
+        given[key] = yaml.safe_load(value)
     stages: dict[str, Any] = {"split": {"detector": "fixed", "min_s": 0, "max_s": _WHOLE}}
     if name == "split":
         # Lengths are a matter of the pipeline; here the scenes themselves are asked for.
@@ -66,7 +69,7 @@ def _spec(name: str, folder: str, overrides: list[str]) -> spec.Spec:
     elif name != "probe":
         stages["score"] = [{name: given}]
     raw = {"name": "try", "sources": [{"path": "-"}], "output": folder, "stages": [{k: v} for k, v in stages.items()]}
-    return spec.parse(raw, "--set")
+    return parse(raw, "--set")
 
 
 def _id(index: int, url: str) -> str:

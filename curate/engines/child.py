@@ -43,12 +43,12 @@ class Child:
     """Runs shards for one supervisor."""
 
     def __init__(self, wire: Wire, init: dict[str, Any]) -> None:
-        from curate import spec
         from curate.plan import Plan
+        from curate.spec_file import parse
         from curate.store import Store
 
         self.wire = wire
-        self.plan = Plan(spec.parse(init["spec"]))
+        self.plan = Plan(parse(init["spec"]))
         self.store = Store(Path(init["out"]))
         self._works: dict[str, Any] = {}
         self._last_alive = 0.0

@@ -15,11 +15,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from curate import spec as specs
 from curate.engines import Shard
 from curate.engines.supervisor import Supervisor
 from curate.errors import StorageError
 from curate.spec import Resource, Spec
+from curate.spec_file import dump, parse
 from curate.store import Part
 
 # A node may be lost more than once in a long run, but an actor that dies this often has another illness.
@@ -30,7 +30,7 @@ class ShardActor:
     """Runs the works of one pool on shards. A shard travels as JSON: rows, the parts so far, a storage error."""
 
     def __init__(self, spec: dict[str, Any], out: str, works: list[str]) -> None:
-        self._supervisor = Supervisor(specs.parse(spec), Path(out))
+        self._supervisor = Supervisor(parse(spec), Path(out))
         self._works = works
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class RayEngine:
         for resource, group in self._pools(works):
             pipeline = pipeline.map_batches(
                 ShardActor,
-                fn_constructor_kwargs={"spec": specs.dump(self._spec), "out": str(self._out), "works": group},
+                fn_constructor_kwargs={"spec": dump(self._spec), "out": str(self._out), "works": group},
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(min_size=resource.workers[0], max_size=resource.workers[1]),
                 num_cpus=resource.cpus,

@@ -20,7 +20,8 @@ from typing import Any
 
 from curate.engines.wire import Closed, Wire
 from curate.errors import StageCrashed, StorageError
-from curate.spec import Limits, Spec, dump
+from curate.spec import Limits, Spec
+from curate.spec_file import dump
 from curate.stage import Fault
 from curate.store import Part
 
