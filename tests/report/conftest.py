@@ -14,7 +14,7 @@ import pytest
 from curate import snapshots
 from curate.media.writer import write_image, write_mp4
 from curate.run import Run
-from curate.spec import parse
+from curate.spec_file import parse
 from tests.conftest import scene, write_clip
 
 SCRIPT = "<script>alert('caption')</script>"

@@ -173,7 +173,7 @@ def test_a_change_is_shown(job: Opened, change: str) -> None:
 
 
 def job_again(run: Run, changed: list[dict]) -> Run:
-    from curate.spec import dump, parse
+    from curate.spec_file import dump, parse
 
     again = Run(parse({**dump(run.spec), "stages": changed}))
     again.claim()

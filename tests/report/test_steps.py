@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from curate.ledger import CLIP_FIELDS, Ledger
 from curate.plan import Plan
 from curate.report.steps import funnel_view, rule_words
-from curate.spec import Rule, parse
+from curate.spec import Rule
+from curate.spec_file import parse
 
 PLAN = Plan(parse({
     "name": "x", "sources": [{"path": "none"}], "output": "none",
