@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from curate.errors import SpecError, StorageError
 from trainer.dit import DitConfig, WanDit
+from trainer.grid import with_coordinates
 from trainer.refiner import Refiner
 
 PARTS = ("weights", "ema", "optimizer")
@@ -36,6 +37,8 @@ class Model(nn.Module):
         self.dit, self.refiner = dit, refiner
 
     def forward(self, x_BCTHW: Tensor, timestep_BK: Tensor, text_BSF: Tensor, bias_BS: Tensor) -> Tensor:
+        if self.dit.config.in_channels > self.dit.config.out_channels:
+            x_BCTHW = with_coordinates(x_BCTHW)
         return self.dit(x_BCTHW, timestep_BK, self.refiner(text_BSF, bias_BS), bias_BS)
 
 

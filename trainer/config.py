@@ -33,6 +33,7 @@ class ModelConfig(_Frozen):
     head_dim: Annotated[int, Field(ge=6, multiple_of=2)] = 32
     ffn_dim: Positive = 1024
     patch: tuple[Positive, Positive, Positive] = (1, 2, 2)
+    coordinates: bool = True  # input channels that say where in the clip a token lies (grid.py)
     refiner_layers: Annotated[int, Field(ge=0)] = 1
     refiner_dim: Positive = 128
 
@@ -42,13 +43,16 @@ class ModelConfig(_Frozen):
         return self.heads * self.head_dim
 
 
-# Named sizes. xs is for a CPU and minutes; s and b follow DiT-S and DiT-B; 1.3b is Wan2.1's small model.
+# Named sizes. xs is for a CPU and minutes; s and b follow DiT-S and DiT-B; 1.3b is Wan2.1's small one,
+# whose input has no coordinates.
 MODELS: dict[str, ModelConfig] = {
     "dit-xs": ModelConfig(),
     "dit-s": ModelConfig(layers=12, heads=6, head_dim=64, ffn_dim=1536, refiner_layers=2, refiner_dim=256),
     "dit-b": ModelConfig(layers=12, heads=12, head_dim=64, ffn_dim=3072, refiner_layers=2, refiner_dim=512),
     "dit-l": ModelConfig(layers=24, heads=16, head_dim=64, ffn_dim=4096, refiner_layers=2, refiner_dim=512),
-    "dit-1.3b": ModelConfig(layers=30, heads=12, head_dim=128, ffn_dim=8960, refiner_layers=2, refiner_dim=1024),
+    "dit-1.3b": ModelConfig(
+        layers=30, heads=12, head_dim=128, ffn_dim=8960, coordinates=False, refiner_layers=2, refiner_dim=1024
+    ),
 }
 
 

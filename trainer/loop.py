@@ -19,6 +19,7 @@ from trainer.checkpoint import Model, load_newest, optimizer_tensors, restore_op
 from trainer.config import TrainConfig
 from trainer.data import Group, TrainingData
 from trainer.dit import TIME_SCALE, DitConfig, WanDit, initialise
+from trainer.grid import CHANNELS
 from trainer.metrics import GRID_TIMES, channel_eigenvalues, linear_floor
 from trainer.provenance import EMPTY_TEXT_ID
 from trainer.refiner import Refiner
@@ -140,8 +141,8 @@ def build_model(data: TrainingData, config: TrainConfig) -> Model:
         refiner = Refiner(features, dims.refiner_dim, layers)
         dit = WanDit(DitConfig(
             patch_size=dims.patch, num_attention_heads=dims.heads, attention_head_dim=dims.head_dim,
-            in_channels=channels, out_channels=channels, text_dim=refiner.dim, ffn_dim=dims.ffn_dim,
-            num_layers=dims.layers,
+            in_channels=channels + (CHANNELS if dims.coordinates else 0), out_channels=channels,
+            text_dim=refiner.dim, ffn_dim=dims.ffn_dim, num_layers=dims.layers,
         ))  # fmt: skip
         initialise(dit)
     return Model(dit, refiner)

@@ -103,9 +103,10 @@ def _take_steps(
     """Take the steps that are left, with log, validation and checkpoints; return the last loss."""
     config, loss = trainer.config, None
     for step in range(trainer.done, config.steps):
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         record = trainer.step(step)
         record["seconds"] = round(time.perf_counter() - start, 4)
+        record["core_seconds"] = round(time.process_time() - cpu, 4)
         trainer.done, loss = step + 1, record["loss"]
         last = trainer.done == config.steps
         if trainer.done % config.log_every == 0 or last:

@@ -114,9 +114,8 @@ def test_neighbours_and_batches_do_not_matter(run_dir):
 
 
 def test_seed_and_prompt_matter(run_dir):
-    one, other_seed, other_prompt = latents(
-        run_dir, [SampleRequest(prompt="a", seed=1), SampleRequest(prompt="a", seed=2), SampleRequest(prompt="b c", seed=1)]
-    )
+    asked = (("a", 1), ("a", 2), ("b c", 1))
+    one, other_seed, other_prompt = latents(run_dir, [SampleRequest(prompt=p, seed=s) for p, s in asked])
     assert np.abs(one - other_seed).max() > 1e-3
     assert np.abs(one - other_prompt).max() > 1e-6
 
@@ -162,7 +161,8 @@ def test_unreadable_inputs_and_untrained_runs_are_refused(run_dir, tmp_path):
 
 def test_prompts_come_from_a_file_with_inputs_beside_it(tmp_path):
     path = tmp_path / "p.jsonl"
-    path.write_text('{"prompt": "a", "attributes": [1]}\n\n{"prompt": "b", "task": "i2v", "image": "i.png", "seed": 3}\n')
+    line = '{"prompt": "b", "task": "i2v", "image": "i.png", "seed": 3}'
+    path.write_text('{"prompt": "a", "attributes": [1]}\n\n' + line + "\n")
     first, second = read_requests(str(path))
     assert first.model_extra == {"attributes": [1]}
     assert (second.seed, second.image) == (3, str(tmp_path / "i.png"))
