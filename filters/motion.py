@@ -20,7 +20,7 @@ from curate.stage import Clip, Frames, Score, column
 SHORT_SIDE = 64
 # Grey levels that a 5x5 mean must change by: codec and sensor noise stay below it (the mean divides white noise
 # by 5), an edge of 10 levels that moves 0.02 short sides does not.
-CHANGE = 1.5
+CHANGE = 2.0
 WINDOW = 9  # pixels that agree on one flow vector; reaches about 2 short sides per second with 3 levels
 
 

@@ -1,0 +1,133 @@
+"""The weight-free captioner: sentences made from measured columns, saying nothing that was not measured (DESIGN 8).
+
+A column that is null or was not measured is not mentioned, so every caption is true as far as it goes. It names no
+objects: it stands in until a model describes the pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from curate.errors import SpecError
+from curate.stage import Caption
+
+# Upper ends of each class and the words for it, from the lowest up. None: nothing worth saying.
+# Motion in short sides per second: codec noise of a frozen shot stays below 0.002; a person who talks before a still
+# camera has 0.01 to 0.03, walking and slow pans 0.03 to 0.12, sports and hand-held cameras more.
+MOTION = ((0.002, "no visible motion"), (0.03, "little motion"), (0.12, "moderate motion"), (None, "strong motion"))
+# Mean luma, 0..1: footage is exposed for about 0.4, and most of it lies between 0.25 and 0.6.
+BRIGHTNESS = ((0.12, "very dark"), (0.25, "dark"), (0.6, None), (0.75, "bright"), (None, "very bright"))
+# Share of edge contrast that a blur takes away: pictures in focus have 0.2 to 0.5.
+SHARPNESS = ((0.12, "out of focus"), (0.2, "soft"), (0.38, None), (None, "sharp"))
+# Pixels of the short side, by the names that the trade uses.
+RESOLUTION = (
+    (240, "very low resolution"),
+    (480, "low resolution"),
+    (720, "standard definition"),
+    (1080, "high definition"),
+    (2160, "full high definition"),
+    (None, "ultra high definition"),
+)
+SQUARE = 1.05  # sides within 5 % of each other
+MOSTLY, SOME = 0.5, 0.08  # shares of the pixels from which a colour fills the picture, and is worth a word
+MOST_COLOURS = 3
+
+
+class Template:
+    """Describes clips in a short and a dense caption; the same columns give the same words."""
+
+    name: ClassVar[str] = "template"
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = (
+        "duration_s",
+        "width",
+        "height",
+        "num_frames",
+        "motion.score",
+        "exposure.brightness",
+        "sharpness.score",
+        "gist.colours",
+        "gist.shares",
+    )
+    kinds: ClassVar[tuple[str, ...]] = ("short", "dense")
+
+    def __init__(self, kinds: Sequence[str] = kinds) -> None:
+        unknown = [kind for kind in kinds if kind not in self.kinds]
+        if unknown:
+            raise SpecError(f"captioner template has no kind {unknown[0]!r}; it writes {', '.join(self.kinds)}")
+        self.wanted = tuple(kinds)
+
+    def describe(self, clips: Sequence[Mapping[str, Any]]) -> list[Caption]:
+        """Return one caption a clip; a clip is a row with `clip_id` and those of the columns in `needs` it has."""
+        return [self._describe(clip) for clip in clips]
+
+    def _describe(self, clip: Mapping[str, Any]) -> Caption:
+        still = clip["num_frames"] == 1
+        facts = {
+            "orientation": _orientation(clip["width"], clip["height"]),
+            "resolution": _level(min(clip["width"], clip["height"]), RESOLUTION),
+            "motion": None if still else _level(clip.get("motion.score"), MOTION),
+            "brightness": _level(clip.get("exposure.brightness"), BRIGHTNESS),
+            "focus": _level(clip.get("sharpness.score"), SHARPNESS),
+            "colours": _colours(clip.get("gist.colours"), clip.get("gist.shares")),
+        }
+        what = f"A {facts['orientation']} image" if still else f"A {facts['orientation']} video"
+        length = "" if still else f" of {_seconds(clip['duration_s'])}"
+        texts = {
+            "short": _sentence(what + length, facts["colours"], facts["motion"] and f"with {facts['motion']}"),
+            "dense": _dense(what + length, clip, facts),
+        }
+        said = {name: fact for name, fact in facts.items() if fact is not None}
+        return Caption(clip["clip_id"], {kind: texts[kind] for kind in self.wanted}, self.name, said)
+
+
+def _dense(what: str, clip: Mapping[str, Any], facts: Mapping[str, str | None]) -> str:
+    """Two or three sentences: what it is, how the picture looks, how it moves."""
+    sentences = [f"{what} in {facts['resolution']}, {clip['width']} by {clip['height']} pixels."]
+    looks = [word for word in (facts["brightness"], facts["focus"]) if word]
+    if looks or facts["colours"]:
+        looks = [" and ".join(looks)] if looks else []
+        sentences.append("The picture is " + ", ".join(looks + ([facts["colours"]] if facts["colours"] else [])) + ".")
+    if facts["motion"]:
+        sentences.append(f"There is {facts['motion']}.")
+    return " ".join(sentences)
+
+
+def _sentence(*parts: str | None) -> str:
+    return ", ".join(part for part in parts if part) + "."
+
+
+def _level(value: float | None, classes: Sequence[tuple[float | None, str | None]]) -> str | None:
+    """The words of the first class that the value lies below; None if it was not measured or is unremarkable."""
+    if value is None:
+        return None
+    return next(words for end, words in classes if end is None or value < end)
+
+
+def _orientation(width: int, height: int) -> str:
+    if max(width, height) <= SQUARE * min(width, height):
+        return "square"
+    return "landscape" if width > height else "portrait"
+
+
+def _seconds(duration_s: float) -> str:
+    """A duration to a tenth of a second: `1 second`, `2.5 seconds`."""
+    text = f"{max(duration_s, 0.1):.1f}".removesuffix(".0")
+    return f"{text} second" if text == "1" else f"{text} seconds"
+
+
+def _colours(names: Sequence[str] | None, shares: Sequence[float] | None) -> str | None:
+    """The colours that fill the picture, `mostly gray with some red`, or None if they were not measured."""
+    if not names or not shares:
+        return None
+    pairs = list(zip(names, shares, strict=True))
+    first, *rest = [name for name, share in pairs if share >= SOME][:MOST_COLOURS] or [pairs[0][0]]
+    if pairs[0][1] >= MOSTLY:
+        return f"mostly {first}" + (f" with some {_listed(rest)}" if rest else "")
+    return _listed([first, *rest])
+
+
+def _listed(words: Sequence[str]) -> str:
+    """`red`, `red and blue`, `red, blue and gray`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]

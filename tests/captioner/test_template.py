@@ -1,0 +1,101 @@
+"""The template captioner says what was measured, all of it, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captioner.checks import check
+from captioner.template import BRIGHTNESS, MOTION, SHARPNESS, Template
+from curate.errors import SpecError
+from curate.registry import resolve
+from filters._colours import NAMES
+
+WIDE = {
+    "clip_id": "c1",
+    "duration_s": 2.04,
+    "width": 1920,
+    "height": 1080,
+    "num_frames": 51,
+    "motion.score": 0.05,
+    "exposure.brightness": 0.7,
+    "sharpness.score": 0.42,
+    "gist.colours": ["gray", "red", "blue"],
+    "gist.shares": [0.6, 0.2, 0.03],
+}
+UNIT = st.floats(0.0, 1.0)
+ROWS = st.fixed_dictionaries(
+    {
+        "clip_id": st.just("c"),
+        "duration_s": st.floats(0.0, 500.0),
+        "width": st.integers(2, 8000),
+        "height": st.integers(2, 8000),
+        "num_frames": st.integers(1, 500),
+        "motion.score": st.none() | UNIT,
+        "exposure.brightness": st.none() | UNIT,
+        "sharpness.score": st.none() | UNIT,
+        "gist.colours": st.none() | st.lists(st.sampled_from(NAMES), max_size=5, unique=True),
+        "gist.shares": st.just([0.4, 0.3, 0.1, 0.05, 0.03]),
+    }
+).map(lambda row: row | {"gist.shares": row["gist.shares"][: len(row["gist.colours"] or ())]})
+
+
+def _one(row, **changes):
+    return Template().describe([row | changes])[0]
+
+
+def test_it_is_found_by_its_name():
+    assert resolve("captioner", "template") is Template
+
+
+def test_a_video_in_words():
+    texts = _one(WIDE).texts
+    assert texts["short"] == ("A landscape video of 2 seconds, mostly gray with some red, with moderate motion.")
+    assert texts["dense"] == (
+        "A landscape video of 2 seconds in full high definition, 1920 by 1080 pixels. "
+        "The picture is bright and sharp, mostly gray with some red. There is moderate motion."
+    )
+
+
+def test_an_image_says_image_and_nothing_of_time_or_motion():
+    texts = _one(WIDE, num_frames=1, duration_s=0.0, width=96, height=96).texts
+    for text in texts.values():
+        assert text.startswith("A square image")
+        assert not {"video", "motion", "second", "seconds"} & set(text.replace(",", "").replace(".", "").split())
+
+
+def test_what_was_not_measured_is_not_said():
+    bare = {name: WIDE[name] for name in ("clip_id", "duration_s", "width", "height", "num_frames")}
+    caption = Template().describe([bare])[0]
+    assert caption.texts["short"] == "A landscape video of 2 seconds."
+    assert set(caption.facts) == {"orientation", "resolution"}
+
+
+@pytest.mark.parametrize(("column", "classes"), [("motion.score", MOTION), ("exposure.brightness", BRIGHTNESS),
+                                                  ("sharpness.score", SHARPNESS)])  # fmt: skip
+def test_every_class_of_a_measure_is_said_and_only_that_one(column, classes):
+    ends = [0.0, *(end for end, _ in classes if end is not None)]
+    for start, (_, words) in zip(ends, classes, strict=True):
+        dense = _one(WIDE, **{"exposure.brightness": 0.4, "sharpness.score": 0.3, column: start}).texts["dense"]
+        said = [other for _, other in classes if other is not None and f" {other}" in dense]
+        said = [other for other in said if not any(other != longer and other in longer for longer in said)]
+        assert said == ([words] if words else [])
+
+
+@given(ROWS)
+def test_captions_are_good_and_the_same_again(row):
+    first, again = _one(row), _one(row)
+    assert first == again
+    assert set(first.texts) == {"short", "dense"}
+    for kind, text in first.texts.items():
+        assert check(text, kind) == ()
+        assert text[0] == "A"
+        assert text[-1] == "."
+        assert "None" not in text
+
+
+def test_kinds_can_be_chosen_and_wrong_ones_are_refused():
+    assert set(Template(["dense"]).describe([WIDE])[0].texts) == {"dense"}
+    with pytest.raises(SpecError, match=r"'long'.*short, dense"):
+        Template(["long"])
