@@ -125,7 +125,8 @@ def _card(plan: Plan, row: Row, pictures: dict[str, Strip]) -> Row:
 def _pair(plan: Plan, row: Row, beside: dict[str, Row], pictures: dict[str, Strip]) -> Row:
     facts = json.loads(row["evidence"])
     keeper = beside.get(facts.get("keeper"))
-    details = {name: value for name, value in facts.items() if name != "keeper"}
+    # `via` is a member of the cluster that the clip resembles; it is worth a word when it is not the keeper.
+    details = {name: value for name, value in facts.items() if name != "keeper" and value != facts.get("keeper")}
     return {
         "clip": _card(plan, row, pictures),
         "keeper": _card(plan, keeper, pictures) if keeper is not None else None,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 _SIGNIFICANT = 3
+_ID = re.compile(
+    r"[0-9a-f]{32}"
+)  # a clip's or source's; its first 12 digits are shown, and `rushes explain` takes them
 
 
 def number(value: float | int | None) -> str:
@@ -88,4 +92,6 @@ def _fact(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return number(value)
-    return " | ".join(_fact(item) for item in value) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return " | ".join(_fact(item) for item in value)
+    return value[:12] if _ID.fullmatch(str(value)) else str(value)

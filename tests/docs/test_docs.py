@@ -10,7 +10,7 @@ import typer
 import yaml
 from pydantic import BaseModel
 
-from curate import spec
+from curate import schema, spec
 from curate.cli import app
 from curate.ledger import CLIP_FIELDS, OUTCOMES
 from curate.registry import names, resolve
@@ -101,6 +101,8 @@ def test_every_column_and_outcome_is_in_the_reference() -> None:
     known = codes(PAGE["ledger"])
     assert {field.name for field in CLIP_FIELDS} <= known
     assert set(OUTCOMES) <= known
+    for stage, table in (("caption", schema.CAPTION), ("check", schema.CHECK), ("dedup", schema.DEDUP)):
+        assert {f"{stage}.{field.name}" for field in table if field not in schema.OUTCOME} - {f"{stage}.clip_id"} <= known
     for name in names("score"):
         if _resolves("score", name):
             fields = [f for f in resolve("score", name).fields if f.name not in ("vector", "shares")]

@@ -49,6 +49,7 @@ def test_file_names() -> None:
 @pytest.mark.parametrize(
     ("given", "text"),
     [('{"min": 0.02, "value": 0.0083512}', "value 0.00835, min 0.02"), ("{}", ""), (None, ""), ("not json", "not json"),
+     (f'{{"via": "{"0a" * 16}"}}', "via 0a0a0a0a0a0a"),
      ('{"allow": ["a", "b"], "value": "c"}', "value c, allow a | b"), ('{"detail": "", "attempts": 3}', "attempts 3")],
 )  # fmt: skip
 def test_evidence(given: str | None, text: str) -> None:
