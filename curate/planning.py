@@ -19,7 +19,7 @@ def survey(job: Run) -> list[dict[str, Any]]:
     sources = by_source(job.locations)
     media = media_rows(job.plan, job.store, job.locations)
     ledger = job.ledger() if (job.out / "spec.yaml").exists() else None
-    open_clips = clip_rows(job.plan, ledger) if ledger is not None else []
+    open_clips = clip_rows(job.plan, job.store, ledger) if ledger is not None else []
     rows = []
     for stage, table in job.plan.tables.items():
         key = table.schema.names[0]

@@ -121,7 +121,7 @@ class Run:
         self._compute("split", ["media"], media_rows(self.plan, self.store, self.locations))
 
     def _clips(self, ledger: Ledger) -> Ledger:
-        rows = clip_rows(self.plan, ledger)
+        rows = clip_rows(self.plan, self.store, ledger)
         works = [stage for stage in ("caption", "check", "latent") if stage in self.plan.tables]
         self._compute("encode", works, rows)
         ledger = self.ledger() if rows else ledger

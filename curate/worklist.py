@@ -50,13 +50,13 @@ def media_rows(plan: Plan, store: Store, locations: list[Location]) -> list[dict
     return rows
 
 
-def clip_rows(plan: Plan, ledger: Ledger) -> list[dict[str, Any]]:
+def clip_rows(plan: Plan, store: Store, ledger: Ledger) -> list[dict[str, Any]]:
     """Clips that nothing has stopped and that lack a caption, its check or a latent, with the columns to make them."""
     stages = [stage for stage in ("caption", "check", "latent") if stage in plan.tables]
     if not stages:
         return []
     wanted = ledger.where("kept", "pending")
-    columns = {name: wanted[name].to_pylist() for name in _columns(plan, wanted)}
+    columns = {name: _column(plan, store, wanted, name).to_pylist() for name in _columns(plan, wanted)}
     outcomes = {stage: wanted[f"{stage}.outcome"].to_pylist() for stage in stages}
     rows = []
     for i, (clip, url) in enumerate(zip(wanted["clip_id"].to_pylist(), wanted["url"].to_pylist(), strict=True)):
@@ -64,6 +64,15 @@ def clip_rows(plan: Plan, ledger: Ledger) -> list[dict[str, Any]]:
         if need:
             rows.append({"id": clip, "url": url, "need": need, **{name: c[i] for name, c in columns.items()}})
     return rows
+
+
+def _column(plan: Plan, store: Store, clips: pa.Table, name: str) -> pa.ChunkedArray:
+    """A column of the ledger, or one that is too heavy for it and stays in its parts."""
+    if name in clips.schema.names:
+        return clips[name]
+    stage, _, field = name.partition(".")
+    table = plan.tables[stage]
+    return align(store.read(table.name, table.schema, ["clip_id", field]), "clip_id", clips["clip_id"])[field]
 
 
 def _columns(plan: Plan, clips: pa.Table) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -61,21 +62,37 @@ class RayEngine:
         if where["address"] is None:
             # A cluster of our own: on loopback only, without a dashboard unless the spec wants one.
             where = {"address": "local", "include_dashboard": spec.engine.dashboard, "_node_ip_address": "127.0.0.1"}
-        ray.init(**where, logging_level=logging.WARNING, log_to_driver=True)
+        ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
 
     def run(self, works: Sequence[str], shards: Sequence[Shard]) -> Iterator[tuple[list[Part], int]]:
         """Stream the shards through one pool for each group of works with the same resources."""
         import ray.data
 
+        # Ray Data sets its own level when it is imported; our progress says what a person needs.
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.execution_options.preserve_order = False
         items = [{"shard": json.dumps({"rows": shard, "count": len(shard), "parts": []})} for shard in shards]
         pipeline = ray.data.from_items(items, override_num_blocks=len(items))
         for resource, group in self._pools(works):
-            pipeline = pipeline.map_batches(
+            pipeline = self._mapped(pipeline, resource, group)
+        for row in pipeline.iter_rows():
+            shard = json.loads(row["shard"])
+            if shard.get("storage"):
+                raise StorageError(shard["storage"])
+            yield [Part(**part) for part in shard["parts"]], shard["count"]
+
+    def _mapped(self, pipeline: Any, resource: Resource, works: list[str]) -> Any:
+        """Add one actor pool to the pipeline."""
+        import ray.data
+
+        with warnings.catch_warnings():
+            # Retries are remote arguments, which Ray 2.64 removes without a substitute so far; hence our cap below it.
+            warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+            return pipeline.map_batches(
                 ShardActor,
-                fn_constructor_kwargs={"spec": dump(self._spec), "out": str(self._out), "works": group},
+                fn_constructor_kwargs={"spec": dump(self._spec), "out": str(self._out), "works": works},
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(min_size=resource.workers[0], max_size=resource.workers[1]),
                 num_cpus=resource.cpus,
@@ -83,11 +100,6 @@ class RayEngine:
                 max_restarts=_MAX_RESTARTS,
                 max_task_retries=_MAX_RESTARTS,
             )
-        for row in pipeline.iter_rows():
-            shard = json.loads(row["shard"])
-            if shard.get("storage"):
-                raise StorageError(shard["storage"])
-            yield [Part(**part) for part in shard["parts"]], shard["count"]
 
     def _pools(self, works: Sequence[str]) -> list[tuple[Resource, list[str]]]:
         """Neighbouring works with equal resources share a pool: a shard stays where it is."""

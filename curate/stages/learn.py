@@ -60,16 +60,33 @@ def train(plan: Plan, dataset: Path, run_dir: Path) -> None:
 
 def sample(plan: Plan, run_dir: Path, out_dir: Path) -> None:
     """Make the samples that the spec asks for."""
-    config = run_dir.parent / "sample.json"
+    config, prompts = run_dir.parent / "sample.json", run_dir.parent / "prompts.jsonl"
     write_atomic(config, plan.spec.sample.model_dump_json(indent=1).encode(), replace=True)
-    _run(["-m", "trainer.sample", "--run", str(run_dir), "--out", str(out_dir), "--config", str(config)], "sample")
+    lines = "".join(json.dumps(request) + "\n" for request in requests_of(plan))
+    write_atomic(prompts, lines.encode(), replace=True)
+    _run(
+        [
+            "-m",
+            "trainer.sample",
+            "--run",
+            str(run_dir),
+            "--prompts",
+            str(prompts),
+            "--out",
+            str(out_dir),
+            "--config",
+            str(config),
+        ],
+        "sample",
+    )
 
 
 def requests_of(plan: Plan) -> list[dict[str, Any]]:
     """What the spec asks to sample, as plain values."""
     from trainer.config import read_requests
 
-    return [json.loads(request.model_dump_json()) for request in read_requests(plan.spec.sample.prompts)]
+    requests = read_requests(plan.spec.sample.prompts)
+    return [json.loads(request.model_dump_json(exclude_none=True)) for request in requests]
 
 
 def _die_with_parent() -> None:
@@ -80,7 +97,12 @@ def _die_with_parent() -> None:
 def _run(arguments: list[str], what: str) -> None:
     """Run a module; its log goes to our stderr, its last line there is the error."""
     process = subprocess.Popen(
-        [sys.executable, *arguments], stderr=subprocess.PIPE, text=True, env={**os.environ}, preexec_fn=_die_with_parent
+        [sys.executable, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ},
+        preexec_fn=_die_with_parent,
     )
     assert process.stderr is not None
     last = ""
@@ -97,4 +119,6 @@ def _run(arguments: list[str], what: str) -> None:
     if code == UnscreenedData.exit_code:
         raise (UnscreenedData if "screened" in last or "receipt" in last else SpecError)(last.removeprefix("error: "))
     if code != 0:
-        raise RushesError(f"{what} ended with exit code {code}: {last or 'no message'}; run again to go on from its last checkpoint")
+        raise RushesError(
+            f"{what} ended with exit code {code}: {last or 'no message'}; run again to go on from its last checkpoint"
+        )
