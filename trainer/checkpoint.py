@@ -16,7 +16,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -132,22 +131,6 @@ def refiner_json(refiner: Refiner) -> dict[str, int]:
     """Return the arguments that make a refiner of this shape."""
     in_dim = refiner.project.in_features if refiner.blocks else refiner.dim
     return {"in_dim": in_dim, "dim": refiner.dim, "layers": len(refiner.blocks)}
-
-
-def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:
-    """Return AdamW's state under the parameters' names (given in the optimizer's order)."""
-    state = optimizer.state_dict()["state"]
-    return {f"{names[number]}/{key}": value for number, entry in state.items() for key, value in entry.items()}
-
-
-def restore_optimizer(optimizer: torch.optim.Optimizer, names: list[str], tensors: dict[str, Tensor]) -> None:
-    """Undo `optimizer_tensors`."""
-    numbers = {name: number for number, name in enumerate(names)}
-    state: dict[int, dict[str, Any]] = {}
-    for key, value in tensors.items():
-        name, field = key.rsplit("/", 1)
-        state.setdefault(numbers[name], {})[field] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def write_json(path: Path, value: Any) -> None:

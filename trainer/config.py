@@ -62,7 +62,8 @@ class TrainConfig(_Frozen):
     model: Literal["dit-xs", "dit-s", "dit-b", "dit-l", "dit-1.3b"] | ModelConfig = "dit-xs"
     steps: Positive = 1000
     batch: Positive = 64
-    lr: Annotated[float, Field(gt=0)] = 1e-3
+    optimizer: Literal["muon", "adamw"] = "muon"  # muon: for the matrices; the rest is always adamw's
+    lr: Annotated[float, Field(gt=0)] = 2e-3
     warmup: Annotated[int, Field(ge=0)] = 100
     decay: Share = 0.3  # the last share of the steps over which the rate falls linearly to zero
     weight_decay: Annotated[float, Field(ge=0)] = 0.01

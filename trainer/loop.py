@@ -15,19 +15,18 @@ from torch import Tensor
 
 from curate.errors import RushesError
 from trainer import flow
-from trainer.checkpoint import Model, load_newest, optimizer_tensors, restore_optimizer, save_checkpoint
+from trainer.checkpoint import Model, load_newest, save_checkpoint
 from trainer.config import TrainConfig
 from trainer.data import Group, TrainingData
 from trainer.dit import TIME_SCALE, DitConfig, WanDit, initialise
 from trainer.grid import CHANNELS
 from trainer.metrics import GRID_TIMES, channel_eigenvalues, linear_floor
+from trainer.optimizers import make_optimizers, optimizer_tensors, restore_optimizers
 from trainer.provenance import EMPTY_TEXT_ID
 from trainer.refiner import Refiner
 
 # Early averages would remember the random start: the decay grows as (1 + step) / (10 + step) up to `ema`.
 _EMA_RAMP = 10
-# A second-moment memory of 100 steps: runs of a few thousand steps must adapt faster than the usual 0.999 does.
-_BETAS = (0.9, 0.99)
 
 
 class Trainer:
@@ -39,14 +38,8 @@ class Trainer:
         self.names = [name for name, _ in self.model.named_parameters()]
         self.params = list(self.model.parameters())
         self.ema = [param.detach().clone() for param in self.params]
-        # Norms, biases and tables are scales, not maps: decaying them to zero would only fight the data.
-        groups = [
-            {"params": [p for p in self.params if p.ndim > 1 and p.shape[0] > 1], "weight_decay": config.weight_decay},
-            {"params": [p for p in self.params if p.ndim <= 1 or p.shape[0] == 1], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=_BETAS, fused=True)
-        numbers = {id(param): name for name, param in zip(self.names, self.params, strict=True)}
-        self.optimizer_names = [numbers[id(p)] for group in self.optimizer.param_groups for p in group["params"]]
+        named = dict(zip(self.names, self.params, strict=True))
+        self.optimizers = make_optimizers(named, config)
         self.done = 0
 
     def resume(self, out_dir: Path, run_key: str) -> int:
@@ -58,7 +51,7 @@ class Trainer:
         self.model.load_state_dict(parts["weights"], strict=True)
         for name, average in zip(self.names, self.ema, strict=True):
             average.copy_(parts["ema"][name])
-        restore_optimizer(self.optimizer, self.optimizer_names, parts["optimizer"])
+        restore_optimizers(self.optimizers, parts["optimizer"])
         return self.done
 
     def save(self, out_dir: Path, run_key: str) -> None:
@@ -66,7 +59,7 @@ class Trainer:
         parts = {
             "weights": self.model.state_dict(),
             "ema": dict(zip(self.names, self.ema, strict=True)),
-            "optimizer": optimizer_tensors(self.optimizer, self.optimizer_names),
+            "optimizer": optimizer_tensors(self.optimizers),
         }
         save_checkpoint(out_dir, self.done, run_key, parts, self.config.keep)
 
@@ -74,9 +67,8 @@ class Trainer:
         """Take one step (counted from 0); return its log record. Raises RushesError when the loss is not finite."""
         groups = self.data.step(step)
         rate = learning_rate(self.config, step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers.values():
+            optimizer.set_rate(rate)
         numbers = sum(target_numbers(group) for group in groups)
         total = 0.0
         for group in groups:
@@ -88,7 +80,8 @@ class Trainer:
         if not (math.isfinite(total) and math.isfinite(norm)):
             clips = [clip_id for group in groups for clip_id in group.clip_ids]
             raise RushesError(f"step {step + 1}: loss {total}, gradient {norm}; its clips: {', '.join(clips)}")
-        self.optimizer.step()
+        for optimizer in self.optimizers.values():
+            optimizer.step()
         decay = min(self.config.ema, (1 + step) / (_EMA_RAMP + step))
         for average, param in zip(self.ema, self.params, strict=True):
             average.lerp_(param.detach(), 1 - decay)

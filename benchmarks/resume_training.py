@@ -1,0 +1,134 @@
+"""Kill the trainer with SIGKILL at a random step, let it go on, and compare with a run that was never broken.
+
+Prints how many steps' losses differ in any bit (0 is the promise): python -m benchmarks.resume_training --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from curate.codecs import latent_codec, text_encoder
+from curate.codecs.bf16 import encode_bf16
+from curate.dataset.shards import write_dataset
+
+STEPS, CLIPS, KILLS = 120, 32, 3
+CATEGORIES = ("explicit", "violence", "hate")
+_DEADLINE_S = 600.0
+
+
+def make_dataset(path: Path, seed: int) -> Path:
+    """Write a dataset of random clips of two sizes: what the numbers are does not matter, that they come back does."""
+    codec, encoder = latent_codec("dct"), text_encoder("hashed")
+    rng = np.random.default_rng(seed)
+    texts = {text: hashlib.sha256(text.encode()).hexdigest()[:32] for text in ("", "one thing", "another thing")}
+    clips = []
+    for number in range(CLIPS):
+        side, frames = ((32, 9), (16, 5))[number % 2]
+        latent = codec.encode(rng.uniform(-1, 1, (1, 3, frames, side, side)))[0]
+        caption = list(texts)[1 + number // 2 % 2]
+        clips.append({
+            "clip_id": f"{number:032x}", "latent": encode_bf16(latent), "shape": list(latent.shape),
+            "dtype": "bfloat16", "codec": "dct", "codec_fingerprint": codec.fingerprint, "width": side,
+            "height": side, "num_frames": frames, "fps": 8.0, "caption_short": caption,
+            "caption_short_text_id": texts[caption], "loss_weight": 1.0,
+        })  # fmt: skip
+    rows = []
+    for text, text_id in texts.items():
+        features = encoder.encode([text])[0]
+        rows.append({
+            "text_id": text_id, "text": text, "features": encode_bf16(features), "shape": list(features.shape),
+            "encoder": "hashed", "encoder_fingerprint": encoder.fingerprint,
+        })  # fmt: skip
+    header = {
+        "codec": {"name": "dct", "params": {}, "fingerprint": codec.fingerprint},
+        "text_encoder": {"name": "hashed", "params": {}, "fingerprint": encoder.fingerprint},
+    }
+    receipt = {"categories": dict.fromkeys(CATEGORIES, "unscreened")}
+    return write_dataset(path, [pa.Table.from_pylist(clips)], [pa.Table.from_pylist(rows)], header, receipt).path
+
+
+def start(dataset: Path, out: Path, seed: int) -> subprocess.Popen[bytes]:
+    """Start a training process of its own."""
+    out.mkdir(parents=True, exist_ok=True)
+    config = {
+        "steps": STEPS, "batch": 8, "seed": seed, "threads": 1, "checkpoint_every": 10, "precision": "fp32",
+        "captions": {"short": 1.0}, "allow_unscreened": list(CATEGORIES), "model": {"layers": 2, "heads": 4},
+    }  # fmt: skip
+    (out / "config.json").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "trainer.train", "--dataset", str(dataset), "--out", str(out)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command += ["--config", str(out / "config.json")]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+
+
+def kill_at(process: subprocess.Popen[bytes], out: Path, step: int) -> None:
+    """Kill the process without notice once its log holds `step` lines."""
+    deadline = time.monotonic() + _DEADLINE_S
+    log = out / "log.jsonl"
+    while not (log.is_file() and log.read_bytes().count(b"\n") >= step):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"the run ended or hung before step {step} (exit code {process.poll()})")
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a run to end well."""
+    if process.wait(timeout=_DEADLINE_S):
+        raise SystemExit(f"the run ended with exit code {process.returncode}")
+
+
+def losses(out: Path) -> list[tuple[int, str]]:
+    """Return (step, loss in full precision) of every line of the log."""
+    records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [(record["step"], float(record["loss"]).hex()) for record in records]
+
+
+def measure(folder: Path, seed: int) -> dict[str, object]:
+    """Run both ways; return the result's JSON object."""
+    dataset = make_dataset(folder / "dataset", seed)
+    finish(start(dataset, folder / "whole", seed))
+    steps = sorted(random.Random(seed).sample(range(2, STEPS - 1), KILLS))
+    for step in steps:
+        kill_at(start(dataset, folder / "killed", seed), folder / "killed", step)
+    finish(start(dataset, folder / "killed", seed))
+    whole, killed = losses(folder / "whole"), losses(folder / "killed")
+    differing = sum(1 for a, b in zip(whole, killed, strict=False) if a != b) + abs(len(whole) - len(killed))
+    models = [folder / run / "model" / "diffusion_pytorch_model.safetensors" for run in ("whole", "killed")]
+    weights = [model.read_bytes() for model in models]
+    return {
+        "name": "resume_training", "value": differing, "unit": "steps whose loss differs in any bit", "yardstick": 0,
+        "steps": len(whole), "killed_at": steps, "weights_equal": weights[0] == weights[1], "seed": seed,
+    }  # fmt: skip
+
+
+def main() -> int:
+    """Run the command line; exit code 1 when anything differs."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--data", type=Path, help="folder for the runs (default: a temporary one)")
+    parser.add_argument("--json", action="store_true", help="print nothing but the result")
+    args = parser.parse_args()
+    if not args.json:
+        print(f"seed {args.seed}: {STEPS} steps, killed {KILLS} times")
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(args.data or Path(folder), args.seed)
+    print(json.dumps(result))
+    return 0 if result["value"] == 0 and result["weights_equal"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
