@@ -10,9 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import pyarrow.compute as pc
 
-from curate import schema
 from curate.errors import StorageError
 from curate.plan import Plan
 from curate.store import Store
@@ -56,19 +54,16 @@ def _jpegs(plan: Plan, store: Store, wanted: set[str]) -> dict[str, list[bytes]]
 
 
 def _rows(store: Store, path: str, wanted: set[str]) -> list[dict]:
+    """The wanted rows of one part; one without any is not read beyond its ids."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = pa.array(sorted(wanted), pa.string())
     try:
-        ids = pq.read_table(store.out / path, columns=["clip_id"], partitioning=None)["clip_id"]
-        if not pc.any(pc.is_in(ids, value_set=names)).as_py():
-            return []
-        rows = pq.read_table(store.out / path, columns=["clip_id", "jpeg"], partitioning=None)
+        with pq.ParquetFile(store.out / path) as file:
+            mask = [clip in wanted for clip in file.read(["clip_id"])["clip_id"].to_pylist()]
+            return file.read(["clip_id", "jpeg"]).filter(pa.array(mask)).to_pylist() if any(mask) else []
     except (OSError, pa.ArrowException) as error:
         raise StorageError(f"part {path} cannot be read ({error}); see: rushes verify") from error
-    kind = pa.schema([schema.FRAMES.field("clip_id"), schema.FRAMES.field("jpeg")])
-    return rows.filter(pc.is_in(rows["clip_id"], value_set=names)).cast(kind).to_pylist()
 
 
 def _strip(clip: str, jpegs: list[bytes], frames: int) -> Strip:

@@ -12,7 +12,6 @@ from collections import Counter
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate.ledger import Ledger
 from curate.plan import HASH_STAGE, Plan
@@ -79,10 +78,10 @@ def by_reason(clips: pa.Table, seed: int, most: int) -> pa.Table:
     return clips.take(pa.array([i for _, _, i in first], pa.int64()))
 
 
-def _may_be_shown(clips: pa.Table) -> pa.Array | pa.ChunkedArray:
+def _may_be_shown(clips: pa.Table) -> pa.BooleanArray:
     """Clips that were measured and that no safety screen stopped."""
-    screened = pc.is_in(clips["stage"], value_set=pa.array(REQUIRED_CATEGORIES))
-    return pc.invert(pc.or_(pc.fill_null(clips["too_short"], False), screened))
+    rows = zip(clips["too_short"].to_pylist(), clips["stage"].to_pylist(), strict=True)
+    return pa.array([not short and stage not in REQUIRED_CATEGORIES for short, stage in rows], pa.bool_())
 
 
 def _rows(plan: Plan, clips: pa.Table) -> list[Row]:
@@ -101,8 +100,7 @@ def _scores(plan: Plan) -> dict[str, str]:
 
 
 def _among(clips: pa.Table, ids: set[str | None]) -> pa.Table:
-    wanted = pa.array(sorted(name for name in ids if name), pa.string())
-    return clips.filter(pc.is_in(clips["clip_id"], value_set=wanted))
+    return clips.filter(pa.array([clip in ids for clip in clips["clip_id"].to_pylist()], pa.bool_()))
 
 
 def _card(plan: Plan, row: Row, pictures: dict[str, Strip]) -> Row:
@@ -137,8 +135,8 @@ def _pair(plan: Plan, row: Row, beside: dict[str, Row], pictures: dict[str, Stri
 
 def _unseen(rejected: pa.Table) -> str:
     """Rejected clips that are not shown, and why."""
-    short = pc.sum(pc.fill_null(rejected["too_short"], False)).as_py() or 0
-    screened = rejected.num_rows - short - (pc.sum(_may_be_shown(rejected)).as_py() or 0)
+    short = sum(map(bool, rejected["too_short"].to_pylist()))
+    screened = rejected.num_rows - short - sum(_may_be_shown(rejected).to_pylist())
     parts = {
         "below the minimum length (never measured, so there is no picture)": short,
         "stopped by a safety screen": screened,
@@ -146,9 +144,13 @@ def _unseen(rejected: pa.Table) -> str:
     return " and ".join(f"{count(n, 'clip')} {why}" for why, n in parts.items() if n)
 
 
+def _with_outcome(rows: pa.Table, outcome: str) -> pa.Table:
+    return rows.filter(pa.array([given == outcome for given in rows["outcome"].to_pylist()], pa.bool_()))
+
+
 def _copies(ledger: Ledger) -> Row:
     """Files with the bytes of another one."""
-    others = ledger.others.filter(pc.equal(ledger.others["outcome"], "duplicate"))
+    others = _with_outcome(ledger.others, "duplicate")
     rows = others.select(["url", "evidence"]).slice(0, LISTED).to_pylist()
     keepers = [json.loads(row["evidence"]).get("keeper_url") for row in rows]
     named = [{"file": place(r["url"]), "keeper": place(k)} for r, k in zip(rows, keepers, strict=True)]
@@ -156,7 +158,7 @@ def _copies(ledger: Ledger) -> Row:
 
 
 def _listed(ledger: Ledger, outcome: str) -> Row:
-    table = ledger.table.filter(pc.equal(ledger.table["outcome"], outcome))
+    table = _with_outcome(ledger.table, outcome)
     rows = table.select(["url", "clip_id", "stage", "reason", "evidence"]).slice(0, LISTED).to_pylist()
     return {"of": table.num_rows, "rows": [
         {"file": place(r["url"]), "clip": r["clip_id"] or "", "stage": r["stage"], "reason": r["reason"],
