@@ -25,7 +25,7 @@ SAME = 16
 MOST_KEYS = 12  # key frames a clip: an even choice of them in a long clip
 # Frames that one lookup is compared with. Beyond it (thousands of clips of one studio) an even choice of the bucket
 # is taken; the members still meet through one another.
-MOST_MET = 512
+MOST_MET = 256
 
 log = logging.getLogger(__name__)
 

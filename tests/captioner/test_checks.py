@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captioner.checks import CHARACTER_TIMES, LONGEST_LOOP, MOST_CHARACTERS, PHRASE_TIMES, WORD_TIMES, check
@@ -46,18 +46,21 @@ def test_good_captions_pass(text):
     assert check(text, "short") == ()
 
 
+@settings(deadline=None)
 @given(st.text() | st.none(), st.sampled_from(["short", "dense", "original"]))
 def test_codes_are_known_ordered_and_unique(text, kind):
     found = check(text, kind)
     assert found == tuple(code for code in CODES if code in found)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_clean_text_can_be_stored_as_utf8(text):
     if "not_utf8" not in check(text, "dense"):
         assert text.encode("utf-8").decode("utf-8") == text
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1))
 def test_bytes_that_are_not_utf8_are_found_after_decoding(data):
     text = data.decode("utf-8", errors="replace")
@@ -67,6 +70,7 @@ def test_bytes_that_are_not_utf8_are_found_after_decoding(data):
         assert "not_utf8" in check(text, "dense")
 
 
+@settings(deadline=None)
 @given(WORDS, WORDS, st.integers(0, 4))
 def test_a_phrase_said_again_and_again_is_found_wherever_it_stands(before, phrase, more):
     assert len(phrase) <= LONGEST_LOOP
@@ -74,11 +78,13 @@ def test_a_phrase_said_again_and_again_is_found_wherever_it_stands(before, phras
     assert "repeated" in check(text, "dense")
 
 
+@settings(deadline=None)
 @given(st.text("abcdefgh", min_size=3, max_size=20), st.integers(0, 5))
 def test_a_run_of_characters_is_found_without_spaces(unit, more):
     assert "repeated" in check(unit * (CHARACTER_TIMES + more), "dense")
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("abcdefghijklmnop", min_size=2, max_size=6), min_size=1, max_size=40, unique=True))
 def test_words_that_are_all_different_are_no_loop(words):
     assert "repeated" not in check(" ".join(words), "dense") or any(len(set(word)) == 1 for word in words)

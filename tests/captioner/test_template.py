@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captioner.checks import check
@@ -83,6 +83,7 @@ def test_every_class_of_a_measure_is_said_and_only_that_one(column, classes):
         assert said == ([words] if words else [])
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_captions_are_good_and_the_same_again(row):
     first, again = _one(row), _one(row)

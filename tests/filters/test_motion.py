@@ -26,11 +26,12 @@ def test_sensor_noise_is_no_motion(tmp_path):
     assert _score(coded(noisy, 8.0, 23, tmp_path)) < 0.001
 
 
-@pytest.mark.parametrize("speed", [0.1, 0.2, 0.4])
+@pytest.mark.parametrize(("speed", "least"), [(0.1, 0.5), (0.2, 0.75), (0.4, 0.75)])
 @pytest.mark.parametrize("angle", [0.0, 1.2])
-def test_a_pan_reads_as_its_speed(speed, angle):
+def test_a_pan_reads_as_its_speed(speed, least, angle):
+    # Slow ones read low: where a pixel changed by less than noise does, no motion is claimed.
     frames = shifted(texture(3), speed, 12, 8.0, angle)
-    assert _score(frames) == pytest.approx(speed, rel=0.35)
+    assert least < _score(frames) / speed < 1.2
 
 
 def test_slower_is_less_and_slow_is_not_nothing():

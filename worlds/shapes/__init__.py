@@ -50,21 +50,21 @@ class Shapes:
 
         out_dir = Path(out_dir)
         made_from = fingerprint([VERSION, self.options.model_dump(mode="json"), seed])
-        if self._complete(out_dir, made_from):
-            return out_dir / self.manifest
-        files = plan(self.options, seed)
+        manifest = out_dir / self.manifest
         try:
+            if self._complete(out_dir, made_from):
+                return manifest
             self._clear(out_dir)
             (out_dir / "media").mkdir(parents=True, exist_ok=True)
+            files = plan(self.options, seed)
             for file in sorted(files, key=lambda file: file.kind == "exact"):  # copies after their originals
                 write_file(out_dir, file)
-            rows = "".join(json.dumps(line(file)) + "\n" for file in files)
-            _publish(out_dir / self.manifest, rows)
+            _publish(manifest, "".join(json.dumps(line(file)) + "\n" for file in files))
             sizes = {file.path: (out_dir / file.path).stat().st_size for file in files}
             _publish(out_dir / self.marker, json.dumps({"made_from": made_from, "files": sizes}, indent=1))
         except OSError as error:
             raise StorageError(f"cannot write the shapes world to {out_dir}: {error}") from error
-        return out_dir / self.manifest
+        return manifest
 
     def _complete(self, out_dir: Path, made_from: str) -> bool:
         """Whether this very world is there, with every file at its full size."""
