@@ -58,6 +58,6 @@ def orthogonalised(matrices_NRC: Tensor) -> Tensor:
     x = matrices_NRC.transpose(1, 2) if tall else matrices_NRC
     x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-12)
     for _ in range(_ROUNDS):
-        gram = x @ x.transpose(1, 2)
-        x = _A * x + (_B * gram + _C * gram @ gram) @ x
+        gram = torch.bmm(x, x.transpose(1, 2))
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
     return x.transpose(1, 2) if tall else x
