@@ -39,7 +39,7 @@ class Shapes:
             raise SpecError(f"world shapes: {lines}") from error
 
     def write(self, out_dir: Path, seed: int) -> Path:
-        """Write the world below `out_dir` and return its manifest; the same options and seed give the same bytes.
+        """Write the world below `out_dir` and return its manifest; the same options and seed give the same pictures.
 
         A world that is complete is left alone, modification times included; one that is unfinished or was made with
         other options is made anew. The marker is written last. Raises StorageError when the disk does not take it.
