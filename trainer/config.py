@@ -55,9 +55,6 @@ MODELS: dict[str, ModelConfig] = {
     ),
 }
 
-# Fields of TrainConfig that do not decide what is learned: a run may go on with others.
-SCHEDULING = frozenset({"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened"})
-
 
 class TrainConfig(_Frozen):
     """A training run. Two runs with equal configs and equal datasets are the same run, wherever they stop."""

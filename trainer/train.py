@@ -35,6 +35,9 @@ from trainer.loop import Trainer
 from trainer.metrics import faster_precision
 from trainer.provenance import fingerprint
 
+# How often the command line says where it is.
+_REPORT_S = 10.0
+
 OnStep = Callable[[dict[str, Any]], None]
 
 
@@ -167,6 +170,19 @@ def _truncate_log(path: Path, done: int) -> None:
     work.replace(path)
 
 
+def _reporter(steps: int) -> OnStep:
+    """Return an on_step that writes a line to stderr now and then, and after the last step."""
+    said = time.monotonic()
+
+    def report(record: dict[str, Any]) -> None:
+        nonlocal said
+        if time.monotonic() - said >= _REPORT_S or record["step"] == steps:
+            said = time.monotonic()
+            print(f"train: step {record['step']}/{steps}, loss {record['loss']:.4f}", file=sys.stderr, flush=True)
+
+    return report
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (143 and 130 after SIGTERM and SIGINT)."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -176,7 +192,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         values = json.loads(args.config.read_bytes()) if args.config else {}
-        result = train(args.dataset, args.out, TrainConfig.model_validate(values))
+        config = TrainConfig.model_validate(values)
+        result = train(args.dataset, args.out, config, on_step=_reporter(config.steps))
     except RushesError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
