@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from curate.errors import RushesError
+from curate.errors import Interrupted, RushesError
 
 app = typer.Typer(
     help="Rushes: raw footage to a video model.", no_args_is_help=True, add_completion=False,
@@ -24,7 +24,7 @@ app = typer.Typer(
 SpecPath = Annotated[Path, typer.Argument(help="the pipeline's YAML file", metavar="SPEC")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="change one key for this run: key.path=value")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object for machines")]
-EXIT_QUARANTINED, EXIT_INTERRUPTED = 3, 130
+EXIT_QUARANTINED = 3
 
 
 def _load(path: Path, overrides: list[str] | None) -> Any:
@@ -72,7 +72,10 @@ def run(
     from curate.run import Run
 
     job = Run(_load(spec, overrides), _progress())
-    outcome = job.go(until)
+    try:
+        outcome = job.go(until)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; what was committed is kept, run again to go on") from None
     rows = funnel(outcome.ledger)
     value = {"output": str(job.out), "computed": outcome.computed, "funnel": rows}
     _say(value, as_json, [*_funnel_lines(rows), f"output: {job.out}"])
@@ -210,9 +213,6 @@ def main() -> None:
     except RushesError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; what was committed is kept, run again to go on", err=True)
-        sys.exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

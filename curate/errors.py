@@ -5,12 +5,13 @@
     |   +-- UnscreenedData      data without a valid screening receipt: screen it, or name it (exit 2)
     +-- InputRejected           one file or row cannot be used: it is quarantined, the run goes on
     +-- StageCrashed            a worker process died or ran out of time on a row          (quarantine)
+    +-- Interrupted             Ctrl-C: run again to go on                                 (exit 130)
     +-- StorageError            the store cannot be read or written: free space, restore a part (exit 74)
 """
 
 from __future__ import annotations
 
-__all__ = ["InputRejected", "RushesError", "SpecError", "StageCrashed", "StorageError", "UnscreenedData"]
+__all__ = ["InputRejected", "Interrupted", "RushesError", "SpecError", "StageCrashed", "StorageError", "UnscreenedData"]
 
 
 class RushesError(Exception):
@@ -51,3 +52,9 @@ class StorageError(RushesError):
     """The store cannot be read or written (disk full, damaged part)."""
 
     exit_code = 74
+
+
+class Interrupted(RushesError):
+    """A person stopped the run; what was committed is kept."""
+
+    exit_code = 130

@@ -61,7 +61,7 @@ class Plan:
             name: build("score", name, params) for name, params in spec.stages.score.items()
         }
         self.detector_class = resolve("detector", spec.stages.split.detector)
-        build("detector", spec.stages.split.detector, spec.stages.split.params)
+        self.detector()
         if spec.stages.split.max_s < spec.stages.split.min_s:
             raise SpecError("split: max_s is below min_s")
         self.dedup = self._dedup_params()
@@ -124,7 +124,7 @@ class Plan:
     def _captioner(self) -> Any:
         if self.stages.caption is None:
             return None
-        captioner = build("captioner", self.stages.caption.with_, self.stages.caption.params)
+        captioner = build("captioner", self.stages.caption.with_, self.stages.caption.params, own=("with", "kinds"))
         known = {f"{name}.{field.name}" for name, score in self.scores.items() for field in score.fields}
         known |= {f"probe.{field.name}" for field in schema.PROBE} | set(CLIP_COLUMNS)
         for need in captioner.needs:
@@ -188,7 +188,7 @@ class Plan:
 
     def detector(self) -> Any:
         """A fresh scene detector: one a source, since it keeps state."""
-        return build("detector", self.stages.split.detector, self.stages.split.params)
+        return build("detector", self.stages.split.detector, self.stages.split.params, own=tuple(type(self.stages.split).model_fields))
 
     def pass_stages(self) -> list[str]:
         """Stages that ride on the decode pass, by clip."""
@@ -199,15 +199,20 @@ class Plan:
         return _key(stage, what)
 
 
-def build(kind: str, name: str, params: dict[str, Any]) -> Any:
-    """Create the named class; wrong parameters are a SpecError that lists the right ones."""
+def build(kind: str, name: str, params: dict[str, Any], own: tuple[str, ...] = ()) -> Any:
+    """Create the named class; wrong parameters are a SpecError that lists the right ones.
+
+    `own` are the keys of the stage itself, which stand beside the parameters in the spec.
+    """
     made = resolve(kind, name)
+    known = [*own, *inspect.signature(made).parameters]
+    for key in params:
+        if key not in known:
+            raise SpecError(f"{kind} {name}: unknown key {key!r}; {nearest(key, known)}")
     try:
         return made(**params)
     except TypeError as error:
-        signature = inspect.signature(made)
-        known = ", ".join(signature.parameters) or "none"
-        raise SpecError(f"{kind} {name}: {error}; its parameters: {known}") from error
+        raise SpecError(f"{kind} {name}: {error}; its parameters: {', '.join(known) or 'none'}") from error
     except ValueError as error:
         raise SpecError(f"{kind} {name}: {error}") from error
 

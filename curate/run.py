@@ -90,7 +90,8 @@ class Run:
         if self.plan.dedup is None:
             return ledger
         joined, fresh = dedup.deduplicated(self.plan, self.store, ledger)
-        self.computed["dedup"] = self.computed.get("dedup", 0) + int(fresh)
+        if fresh:
+            self.computed["dedup"] = 1
         return joined
 
     # -- the steps ---------------------------------------------------------------------------------------------

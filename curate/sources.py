@@ -149,7 +149,8 @@ def _metadata(source: Source, row: dict[str, Any], where: str) -> dict[str, Any]
 
     def pick(name: str) -> Any:
         theirs = source.columns.get(name, name)
-        value = row.get(theirs) if theirs is not None else None
+        # A mapped column that a manifest lacks: it may use our name.
+        value = row.get(theirs, row.get(name)) if theirs is not None else None
         return getattr(source, name) if value is None else value
 
     meta = {name: str(pick(name)) for name in _META}
