@@ -102,12 +102,12 @@ def start(dataset: Path, out: Path, settings: dict) -> subprocess.Popen:
 
 
 def test_a_killed_run_goes_on_bitwise(dataset, tmp_path):
-    settings = {**SETTINGS, "steps": 60, "checkpoint_every": 7}
+    settings = {**SETTINGS, "steps": 40, "checkpoint_every": 9}
     whole = train(dataset, tmp_path / "whole", TrainConfig.model_validate(settings)).out_dir
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     out = tmp_path / "killed"
-    for kill_at in sorted(random.Random(seed).sample(range(3, 50), 1)):
+    for kill_at in sorted(random.Random(seed).sample(range(3, 36), 1)):
         process = start(dataset, out, settings)
         wait_for_step(out, kill_at, process)
         process.kill()
