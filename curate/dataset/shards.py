@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ SHARD_ROWS = 4096
 # A row group is the unit of random access: small, so that reading one clip does not read a thousand.
 ROW_GROUP_ROWS = 64
 _HASH_BLOCK = 1 << 20
+# An export that has not touched its folder for a day is not running any more.
+_LEFTOVER_S = 86400.0
 
 Tables = Iterable[pa.RecordBatch | pa.Table]
 
@@ -94,6 +97,7 @@ def write_dataset(
     out_dir = Path(out_dir)
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     work = out_dir.parent / f".{out_dir.name}.tmp-{os.getpid()}"
+    _remove_leftovers(out_dir)
     shutil.rmtree(work, ignore_errors=True)
     try:
         info = _write_files(work, clips, texts, header, receipt, shard_rows, row_group_rows)
@@ -247,6 +251,19 @@ def _replace_dir(work: Path, out_dir: Path) -> None:
     old = out_dir.parent / f".{out_dir.name}.old-{os.getpid()}"
     if out_dir.exists():
         out_dir.rename(old)
-    work.rename(out_dir)
+    try:
+        work.rename(out_dir)
+    except OSError:
+        if old.exists():
+            old.rename(out_dir)
+        raise
     _sync_dir(out_dir.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_leftovers(out_dir: Path) -> None:
+    """Remove what killed exports left behind, here or on another host that shares the disk: by age, not by process."""
+    for kind in ("tmp", "old"):
+        for folder in out_dir.parent.glob(f".{out_dir.name}.{kind}-*"):
+            if time.time() - folder.stat().st_mtime > _LEFTOVER_S:
+                shutil.rmtree(folder, ignore_errors=True)

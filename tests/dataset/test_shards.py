@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 
 import numpy as np
 import pytest
@@ -83,6 +85,14 @@ def test_a_failed_export_leaves_the_old_dataset(tmp_path):
         write_dataset(tmp_path / "d", [clip_rows(MIXED, channels=4)], [text_rows(["a"])], header(), UNSCREENED)
     assert tree(tmp_path / "d") == before
     assert [p.name for p in tmp_path.iterdir()] == ["d"]
+
+
+def test_old_leftovers_of_killed_exports_go_and_fresh_ones_stay(tmp_path):
+    for name, age_s in ((".d.tmp-1", 90_000), (".d.old-1", 90_000), (".d.tmp-2", 60), (".d.old-2", 60)):
+        (tmp_path / name / "clips").mkdir(parents=True)
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+    tiny_dataset(tmp_path / "d", MIXED[:1])
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".d.old-2", ".d.tmp-2", "d"]
 
 
 def test_an_empty_dataset_can_be_written_and_read(tmp_path):
