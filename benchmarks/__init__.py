@@ -1,0 +1,1 @@
+"""Measurements of what the README promises. `python -m benchmarks.NAME --json` prints one JSON object last."""
