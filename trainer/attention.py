@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.rope import Rotations, rotate
+from trainer.rope import rotate
 
 # Up to this many scores a head, plain matmul-softmax-matmul beats SDPA on a CPU, whose backward took 55 % of a
 # small model's step; above it SDPA's memory, linear in L, wins.
@@ -52,7 +52,7 @@ class Attention(nn.Module):
         self.norm_q, self.norm_k = RmsNorm(dim, eps), RmsNorm(dim, eps)
 
     def forward(
-        self, x_BLD: Tensor, context_BSD: Tensor, positions: Rotations | None = None, bias_BS: Tensor | None = None
+        self, x_BLD: Tensor, context_BSD: Tensor, positions: Tensor | None = None, bias_BS: Tensor | None = None
     ) -> Tensor:
         query, key, value = self.to_q(x_BLD), self.to_k(context_BSD), self.to_v(context_BSD)
         query, key = (norm(x) for norm, x in ((self.norm_q, query), (self.norm_k, key)))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.attention import Attention
-from trainer.rope import Rotations, rotations
+from trainer.rope import rotations
 
 # Wan gives the model times of 0 to 1000.
 TIME_SCALE = 1000.0
@@ -107,7 +107,7 @@ class Block(nn.Module):
 
     def forward(
         self, x_BLD: Tensor, text_BSD: Tensor, bias_BS: Tensor | None, time_BK6D: Tensor, spread: Spread,
-        positions: Rotations,
+        positions: Tensor,
     ) -> Tensor:  # fmt: skip
         modulation = (self.scale_shift_table[:, None] + time_BK6D.float()).unbind(dim=2)
         shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = modulation
