@@ -1,8 +1,7 @@
 """Muon: momentum whose matrix is made orthogonal before it is applied (Jordan et al. 2024), in float32.
 
-Every direction of a weight matrix then moves equally far, the rare ones too; on this project's small models a step
-of it was worth about two of AdamW's. The update is scaled to AdamW's size (Liu et al. 2025), so one learning rate
-serves both. Matrices of equal shape are orthogonalised in one batch.
+Every direction of a weight matrix then moves equally far, the rare ones too. The update is scaled to AdamW's size
+(Liu et al. 2025), so one learning rate serves both. Matrices of equal shape are orthogonalised in one batch.
 """
 
 from __future__ import annotations
