@@ -199,11 +199,16 @@ def sample(spec: SpecPath, overrides: Set = None) -> None:
 
 
 @app.command()
-def submit(spec: SpecPath, overrides: Set = None, address: Annotated[str, typer.Option(help="the cluster's job server")] = "http://127.0.0.1:8265") -> None:
+def submit(
+    spec: SpecPath,
+    until: Annotated[str | None, typer.Option(help="stop after this step")] = None,
+    overrides: Set = None,
+    address: Annotated[str, typer.Option(help="the cluster's job server")] = "http://127.0.0.1:8265",
+) -> None:
     """Run a pipeline as a job on a Ray cluster, and follow its log."""
     from curate.submit import submit as send
 
-    raise typer.Exit(send(spec, overrides or [], address))
+    raise typer.Exit(send(spec, overrides or [], address, until))
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from curate.spec_file import load_spec
 _POLL_S = 0.5
 
 
-def submit(path: Path, overrides: list[str], address: str) -> int:
+def submit(path: Path, overrides: list[str], address: str, until: str | None = None) -> int:
     """Submit, follow and return the exit code of the job's `rushes run`.
 
     Paths in the spec are the cluster's; a relative one is taken from the folder of this call, so it needs to be on
@@ -26,11 +26,14 @@ def submit(path: Path, overrides: list[str], address: str) -> int:
         client = JobSubmissionClient(address)
     except (ConnectionError, RuntimeError) as error:
         raise SpecError(f"submit: no Ray job server at {address}: {error}") from error
-    command = ["rushes", "run", str(path.absolute()), "--set", "engine.kind=ray", "--set", "engine.address=auto"]
+    command = [sys.executable, "-m", "curate.cli", "run", str(path.absolute())]
+    command += ["--set", "engine.kind=ray", "--set", "engine.address=auto"]
+    if until is not None:
+        command += ["--until", until]
     for override in overrides:
         command += ["--set", override]
     # The exit code is the last line of the log: a job's status only says that it failed.
-    entrypoint = f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join([sys.executable, '-m', 'curate.cli', *command[1:]])}; echo rushes-exit-code=$?"
+    entrypoint = f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(command)}; echo rushes-exit-code=$?"
     job = client.submit_job(entrypoint=entrypoint)
     print(f"job {job} on {address}", file=sys.stderr, flush=True)
     return _follow(client, job, (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED))
