@@ -41,9 +41,7 @@ class Model(nn.Module):
         return self.dit(x_BCTHW, timestep_BK, self.refiner(text_BSF, bias_BS), bias_BS)
 
 
-def save_checkpoint(
-    out_dir: Path, step: int, run_key: str, parts: dict[str, dict[str, Tensor]], keep: int
-) -> Path:
+def save_checkpoint(out_dir: Path, step: int, run_key: str, parts: dict[str, dict[str, Tensor]], keep: int) -> Path:
     """Write a checkpoint and remove all but the newest `keep`. Raises StorageError when the disk refuses."""
     folder = out_dir / "checkpoints"
     final, work = folder / f"step-{step:08d}", folder / f".step-{step:08d}.tmp-{os.getpid()}"

@@ -140,8 +140,10 @@ class Spread:
             out = x_BLD * scale_BKD.gather(1, index)
             return out if shift_BKD is None else out + shift_BKD.gather(1, index)
         runs = x_BLD.unflatten(1, (scale_BKD.shape[1], -1))
-        out = runs * scale_BKD[:, :, None] if shift_BKD is None else torch.addcmul(
-            shift_BKD[:, :, None], runs, scale_BKD[:, :, None]
+        out = (
+            runs * scale_BKD[:, :, None]
+            if shift_BKD is None
+            else torch.addcmul(shift_BKD[:, :, None], runs, scale_BKD[:, :, None])
         )
         return out.flatten(1, 2)
 

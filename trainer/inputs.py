@@ -91,9 +91,7 @@ def _given_frames(request: SampleRequest, num_frames: int, factor: int) -> int:
     return given
 
 
-def _pixels(
-    request: SampleRequest, given: int, fps: float, width: int, height: int, read: FrameReader
-) -> np.ndarray:
+def _pixels(request: SampleRequest, given: int, fps: float, width: int, height: int, read: FrameReader) -> np.ndarray:
     """Read the inputs as pixels_CTHW in [-1, 1]: scaled to cover the wanted size, cut about the centre."""
     path = Path(request.image or request.video or "")
     frames_THWC = read(path, None if request.image else fps, given)

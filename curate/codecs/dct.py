@@ -29,6 +29,7 @@ VERSION = 1
 # once by energy on generated footage (tests/codecs/footage.py: 400 clips, half moving polygons, half
 # drifting 1/f noise, every clip counted alike), where the first 48 hold 91 % of the energy; a test fits it
 # again. It is data, not code: another order is another codec, so the fingerprint covers it.
+# fmt: off
 ENERGY_ORDER: tuple[int, ...] = (
     0, 512, 256, 1, 8, 9, 2, 16, 64, 10, 17, 513, 520, 72, 257, 3, 264, 65, 18, 24, 80, 11, 73, 25,
     66, 576, 81, 74, 19, 26, 320, 88, 67, 4, 82, 32, 89, 75, 12, 27, 33, 96, 90, 68, 83, 521, 20,
@@ -71,6 +72,7 @@ ENERGY_ORDER: tuple[int, ...] = (
     567, 574, 318, 751, 495, 766, 702, 446, 759, 695, 510, 503, 439, 638, 375, 382, 631, 575, 767,
     511, 319, 447, 703, 639, 383
 )
+# fmt: on
 
 
 def cosine_basis(size: int) -> np.ndarray:
