@@ -1,7 +1,7 @@
 """The exported dataset: Parquet shards of latents and text, their receipt, and the reader that trains on them.
 
-    DIR/dataset.json                     codec, text encoder, latent mean and std, counts, shards with their sha256
-    DIR/receipt.json                     how each safety category was screened, and the digest of all of the above
-    DIR/clips/part-<sha16>.parquet       one row a clip: latent (bf16), captions, provenance
-    DIR/texts/part-<sha16>.parquet       one row a distinct text: features (bf16, trimmed)
+DIR/dataset.json                     codec, text encoder, latent mean and std, counts, shards with their sha256
+DIR/receipt.json                     how each safety category was screened, and the digest of all of the above
+DIR/clips/part-<sha16>.parquet       one row a clip: latent (bf16), captions, provenance
+DIR/texts/part-<sha16>.parquet       one row a distinct text: features (bf16, trimmed)
 """
