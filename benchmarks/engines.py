@@ -1,6 +1,6 @@
 """Do all engines give the digest of `local`? Embedded Ray, Ray with a worker killed, and a two-node cluster by a job.
 
-    python -m benchmarks.engines [--seed N] [--json]
+python -m benchmarks.engines [--seed N] [--json]
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def run(*arguments: str | Path, env: dict[str, str] | None = None) -> None:
 
 def run_with_a_worker_killed(path: Path, out: Path) -> int:
     """Start, wait for the first commit, kill one Ray worker of this run; how many were killed."""
-    process = subprocess.Popen([*RUSHES, "run", str(path), "--until", "export"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*RUSHES, "run", str(path), "--until", "export"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     while not (out / "manifest" / "0000000000.json").exists() and process.poll() is None:
         time.sleep(0.05)
     killed = 0

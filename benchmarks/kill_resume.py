@@ -1,6 +1,6 @@
 """SIGKILL of the whole process group at moments spread over a run, then resume: is the digest that of an unbroken run?
 
-    python -m benchmarks.kill_resume [--seed N] [--kills 10] [--json]
+python -m benchmarks.kill_resume [--seed N] [--kills 10] [--json]
 """
 
 from __future__ import annotations
@@ -40,11 +40,14 @@ def spec(footage: Path, out: Path) -> dict[str, Any]:
             {"dedup": {"exact": {}, "perceptual": {}}},
             {"caption": {"with": "template"}},
             {"check": {}},
-            {"encode": {"latents": {"codec": "dct", "channels": 32, "short_side": 32, "fps": 4, "max_frames": 5}, "text": {"encoder": "hashed"}}},
+            {"encode": {"latents": {"codec": "dct", "channels": 32, "short_side": 32, "fps": 4, "max_frames": 5}}},
             {"export": {}},
         ],
         "engine": {"workers": 2, "shard_rows": 4},
-        "train": {"steps": 40, "batch": 8, "captions": {"original": 1.0}, "checkpoint_every": 5, "threads": 1, "allow_unscreened": ["explicit", "violence", "hate"]},
+        "train": {
+            "steps": 40, "batch": 8, "captions": {"original": 1.0}, "checkpoint_every": 5, "threads": 1,
+            "allow_unscreened": ["explicit", "violence", "hate"],
+        },
         "sample": {"prompts": ["a red circle moving left"], "steps": 4, "threads": 1},
     }  # fmt: skip
 
@@ -131,7 +134,8 @@ def main() -> None:
     for row in rows:
         print(row)
     show(
-        "kill_resume", equal, f"equal digests of {args.kills}", f"undisturbed run of {watch.ended:.0f} s", seed=args.seed,
+        "kill_resume", equal, f"equal digests of {args.kills}", f"undisturbed run of {watch.ended:.0f} s",
+        seed=args.seed,
         stages_hit=sorted({row["stage"] for row in rows}), losses_equal=sum(row["losses_equal"] for row in rows),
         most_parts_lost=max(row["parts_lost"] for row in rows), rows=total["computed"],
     )  # fmt: skip
@@ -164,8 +168,8 @@ def _killed(root: Path, stage: str, after: float, want: str, want_losses: list[f
     hit, lost = watch.stage, {p.name for p in out.glob("stages/*/part-*")} - _committed(out)
     resumed = Watch(start(path)).result()
     return {
-        "after_s": round(after, 1), "stage": hit, "equal": digest(out) == want, "losses_equal": losses(out) == want_losses,
-        "computed": resumed["computed"], "parts_lost": len(lost),
+        "after_s": round(after, 1), "stage": hit, "equal": digest(out) == want,
+        "losses_equal": losses(out) == want_losses, "computed": resumed["computed"], "parts_lost": len(lost),
     }  # fmt: skip
 
 

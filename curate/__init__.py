@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from curate.errors import InputRejected, Interrupted, RushesError, SpecError, StageCrashed, StorageError, UnscreenedData
+    from curate.errors import (
+        InputRejected,
+        Interrupted,
+        RushesError,
+        SpecError,
+        StageCrashed,
+        StorageError,
+        UnscreenedData,
+    )
     from curate.ledger import Ledger
     from curate.run import Outcome, Run
     from curate.spec import Spec
@@ -18,13 +26,21 @@ if TYPE_CHECKING:
     from curate.store import Store
 
 __all__ = [
-    "Caption", "Captioner", "Clip", "Detector", "Fault", "Frames", "InputRejected", "Interrupted", "Ledger", "Outcome", "Run",
-    "RushesError", "Score", "Spec", "SpecError", "Stage", "StageCrashed", "StorageError", "Store", "UnscreenedData",
+    "Caption", "Captioner", "Clip", "Detector", "Fault", "Frames", "InputRejected", "Interrupted", "Ledger",
+    "Outcome", "Run", "RushesError", "Score", "Spec", "SpecError", "Stage", "StageCrashed", "StorageError", "Store", "UnscreenedData",
     "column", "load_spec",
 ]  # fmt: skip
 
 _HOME = {
-    "errors": ("InputRejected", "Interrupted", "RushesError", "SpecError", "StageCrashed", "StorageError", "UnscreenedData"),
+    "errors": (
+        "InputRejected",
+        "Interrupted",
+        "RushesError",
+        "SpecError",
+        "StageCrashed",
+        "StorageError",
+        "UnscreenedData",
+    ),
     "ledger": ("Ledger",),
     "run": ("Outcome", "Run"),
     "spec": ("Spec",),

@@ -99,7 +99,10 @@ def plan(spec: SpecPath, overrides: Set = None, as_json: Json = False) -> None:
 
     rows = survey(Run(_load(spec, overrides)))
     lines = [f"{'stage':<14} {'key':<17} {'done':>8} {'to do':>8}"]
-    lines += [f"{r['stage']:<14} {r['key']:<17} {r['done']:>8} {r['to_do'] if r['to_do'] is not None else '?':>8}" for r in rows]
+    lines += [
+        f"{r['stage']:<14} {r['key']:<17} {r['done']:>8} {r['to_do'] if r['to_do'] is not None else '?':>8}"
+        for r in rows
+    ]
     _say({"stages": rows}, as_json, lines)
 
 
@@ -139,7 +142,7 @@ def verify(
     faults = verified(job)
     if faults:
         raise StorageError("; ".join(faults[:10]) + (f"; and {len(faults) - 10} more" if len(faults) > 10 else ""))
-    value = {"parts": sum(len(job.store.parts(t)) for t in job.store.tables()), "faults": 0}
+    value: dict[str, Any] = {"parts": sum(len(job.store.parts(t)) for t in job.store.tables()), "faults": 0}
     if digest:
         value["digest"] = digest_of(job)
     _say(value, as_json, [value["digest"]] if digest else [f"{value['parts']} parts, none damaged"])
@@ -151,7 +154,9 @@ def quarantine(out: Annotated[Path, typer.Argument(help="an output folder or a s
     import pyarrow.compute as pc
 
     table = _folder(out).ledger().table
-    rows = table.filter(pc.equal(table["outcome"], "quarantined")).select(["url", "clip_id", "stage", "reason", "evidence"])
+    rows = table.filter(pc.equal(table["outcome"], "quarantined")).select(
+        ["url", "clip_id", "stage", "reason", "evidence"]
+    )
     lines = [f"{r['reason']:<24} {r['clip_id'] or '-':<33} {r['url']}  {r['evidence']}" for r in rows.to_pylist()]
     _say({"quarantined": rows.to_pylist()}, as_json, lines or ["nothing is quarantined"])
 

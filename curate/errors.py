@@ -1,12 +1,12 @@
 """One exception for each thing a person can do about it.
 
-    RushesError                 every error that Rushes raises on purpose
-    +-- SpecError               the YAML, the call or the plan is wrong: change it          (exit 2)
-    |   +-- UnscreenedData      data without a valid screening receipt: screen it, or name it (exit 2)
-    +-- InputRejected           one file or row cannot be used: it is quarantined, the run goes on
-    +-- StageCrashed            a worker process died or ran out of time on a row          (quarantine)
-    +-- Interrupted             Ctrl-C: run again to go on                                 (exit 130)
-    +-- StorageError            the store cannot be read or written: free space, restore a part (exit 74)
+RushesError                 every error that Rushes raises on purpose
++-- SpecError               the YAML, the call or the plan is wrong: change it          (exit 2)
+|   +-- UnscreenedData      data without a valid screening receipt: screen it, or name it (exit 2)
++-- InputRejected           one file or row cannot be used: it is quarantined, the run goes on
++-- StageCrashed            a worker process died or ran out of time on a row          (quarantine)
++-- Interrupted             Ctrl-C: run again to go on                                 (exit 130)
++-- StorageError            the store cannot be read or written: free space, restore a part (exit 74)
 """
 
 from __future__ import annotations

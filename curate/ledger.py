@@ -200,7 +200,7 @@ def _decided(clips: pa.Table, plan: Plan) -> pa.Table:
     verdicts.columns["evidence"][verdicts.open] = "{}"
     for name in _VERDICT:
         place = clips.schema.get_field_index(name)
-        clips = clips.set_column(place, clips.schema.field(name), pa.array(verdicts.columns[name], pa.string()))
+        clips = clips.set_column(place, clips.schema.field(name), pa.array(verdicts.columns[name].tolist(), pa.string()))
     return clips
 
 
@@ -216,10 +216,8 @@ def _faults(clips: pa.Table, stage: str, verdicts: _Verdicts) -> None:
     reasons = clips[f"{stage}.reason"].to_pylist()
     details, attempts = clips[f"{stage}.detail"].to_pylist(), clips[f"{stage}.attempts"].to_pylist()
     bad = outcomes == "quarantined"
-    verdicts.stop(
-        bad, "quarantined", stage, reasons, lambda i: {"detail": details[i], "attempts": attempts[i]}
-    )
-    verdicts.stop(np.equal(outcomes, None), "pending", stage, "pending", lambda _: {})
+    verdicts.stop(bad, "quarantined", stage, reasons, lambda i: {"detail": details[i], "attempts": attempts[i]})
+    verdicts.stop(np.array([outcome is None for outcome in outcomes], bool), "pending", stage, "pending", lambda _: {})
 
 
 def _rule(clips: pa.Table, name: str, source: str, rule: Rule, verdicts: _Verdicts) -> None:
@@ -231,7 +229,9 @@ def _rule(clips: pa.Table, name: str, source: str, rule: Rule, verdicts: _Verdic
             for value in values
         ]
         facts = {k: list(v) for k, v in (("allow", rule.allow), ("deny", rule.deny)) if v is not None}
-        verdicts.stop(np.array(refused, bool), "rejected", name, f"{name}:not_allowed", lambda i: {"value": values[i], **facts})
+        verdicts.stop(
+            np.array(refused, bool), "rejected", name, f"{name}:not_allowed", lambda i: {"value": values[i], **facts}
+        )
         return
     numbers = _numbers(clips[source])
     asked = np.array(clips["kind"].to_pylist(), object) != "image" if name.split(".")[0] == "motion" else True
@@ -275,7 +275,9 @@ def good_captions(clips: pa.Table) -> dict[str, list[str | None]]:
     from captioner.checks import check
 
     texts: dict[str, list[str | None]] = {
-        "original": [t if t is not None and not check(t, "original") else None for t in clips["caption.original"].to_pylist()]
+        "original": [
+            t if t is not None and not check(t, "original") else None for t in clips["caption.original"].to_pylist()
+        ]
     }
     for kind in ("short", "dense"):
         name = f"caption.{kind}"
@@ -299,7 +301,7 @@ def _numbers(values: pa.ChunkedArray) -> np.ndarray:
     return values.cast(pa.float64()).to_numpy()
 
 
-def _plain(value: float) -> float | None:
+def _plain(value: Any) -> float | None:
     return None if np.isnan(value) else float(value)
 
 

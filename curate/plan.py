@@ -1,4 +1,4 @@
-"""From a spec to stages with their keys; everything that can be wrong with a spec is found here, before a frame is read.
+"""From a spec to stages with their keys; what can be wrong with a spec is found here, before a frame is read.
 
 A key is a hash of what a stage's rows depend on: its name, version and parameters, the reader that makes its pixels,
 and the keys of the stages whose columns it reads. Rules and scheduling are not part of it, and neither is split's key:
@@ -142,7 +142,13 @@ class Plan:
         identities: dict[str, tuple[Any, pa.Schema]] = {
             "probe": ({"reader": reader.VERSION}, schema.PROBE),
             "split": (
-                {**pixels, **_identity(self.detector_class), "params": split.params, "min_s": split.min_s, "max_s": split.max_s},
+                {
+                    **pixels,
+                    **_identity(self.detector_class),
+                    "params": split.params,
+                    "min_s": split.min_s,
+                    "max_s": split.max_s,
+                },
                 schema.SPLIT,
             ),
             "content": (pixels, schema.CONTENT),
@@ -151,13 +157,23 @@ class Plan:
         for name, score in self.scores.items():
             params = self.stages.score.get(name, {})
             identities[name] = (
-                {**pixels, **_identity(type(score)), "grid": repr(score.frames), "reduce": score.reduce, "params": params},
+                {
+                    **pixels,
+                    **_identity(type(score)),
+                    "grid": repr(score.frames),
+                    "reduce": score.reduce,
+                    "params": params,
+                },
                 schema.score_table(type(score)),
             )
         tables = {stage: Table(stage, _key(stage, what), rows) for stage, (what, rows) in identities.items()}
         if self.captioner is not None and self.stages.caption is not None:
             read = sorted({need.partition(".")[0] for need in self.captioner.needs} & tables.keys())
-            what = {**_identity(type(self.captioner)), "spec": self.stages.caption.model_dump(mode="json"), "reads": [tables[r].key for r in read]}
+            what = {
+                **_identity(type(self.captioner)),
+                "spec": self.stages.caption.model_dump(mode="json"),
+                "reads": [tables[r].key for r in read],
+            }
             tables["caption"] = Table("caption", _key("caption", what), schema.CAPTION)
         if self.stages.check is not None:
             from captioner import checks
@@ -188,7 +204,12 @@ class Plan:
 
     def detector(self) -> Any:
         """A fresh scene detector: one a source, since it keeps state."""
-        return build("detector", self.stages.split.detector, self.stages.split.params, own=tuple(type(self.stages.split).model_fields))
+        return build(
+            "detector",
+            self.stages.split.detector,
+            self.stages.split.params,
+            own=tuple(type(self.stages.split).model_fields),
+        )
 
     def pass_stages(self) -> list[str]:
         """Stages that ride on the decode pass, by clip."""

@@ -29,14 +29,22 @@ def survey(job: Run) -> list[dict[str, Any]]:
         elif stage in ("caption", "check", "latent"):
             to_do = sum(1 for row in open_clips if stage in row["need"]) if not media else None
         elif stage == "text":
-            to_do = len(text_rows(job.plan, job.store, ledger)) if ledger is not None and not media and not open_clips else None
+            to_do = (
+                len(text_rows(job.plan, job.store, ledger))
+                if ledger is not None and not media and not open_clips
+                else None
+            )
         else:
-            to_do = None if any(row["split"] for row in media) else sum(len(row["clips"].get(stage, ())) for row in media)
+            to_do = (
+                None if any(row["split"] for row in media) else sum(len(row["clips"].get(stage, ())) for row in media)
+            )
         rows.append({"stage": stage, "key": table.key, "done": done, "to_do": to_do})
     finished = snapshots.finished(job.out)
     for stage, wanted in (("export", job.plan.stages.export), ("train", job.spec.train), ("sample", job.spec.sample)):
         if wanted is not None:
-            rows.append({"stage": stage, "key": finished.get(stage, "-"), "done": int(stage in finished), "to_do": None})
+            rows.append(
+                {"stage": stage, "key": finished.get(stage, "-"), "done": int(stage in finished), "to_do": None}
+            )
     if not sources and not job.locations:
         raise SpecError("the sources hold no file")
     return rows
@@ -69,7 +77,9 @@ def digest_of(job: Run) -> str:
     """sha256 over the live rows of every table of the present plan, and over what each clip came to (DESIGN 6)."""
     digests = {stage: table_digest(job.store.read(t.name, t.schema), t.schema) for stage, t in job.plan.tables.items()}
     clips = job.ledger().clips
-    digests["ledger"] = rows_digest(clips, ["clip_id", "outcome", "stage", "reason", *_snapshot_columns(clips.schema.names)], "clip_id")
+    digests["ledger"] = rows_digest(
+        clips, ["clip_id", "outcome", "stage", "reason", *_snapshot_columns(clips.schema.names)], "clip_id"
+    )
     dataset = job.out / "dataset" / "receipt.json"
     if dataset.exists():
         digests["dataset"] = json.loads(dataset.read_bytes())["digest"]
@@ -78,5 +88,3 @@ def digest_of(job: Run) -> str:
 
 def _snapshot_columns(names: list[str]) -> list[str]:
     return [name for name in names if name.startswith("dedup.")]
-
-

@@ -145,7 +145,9 @@ class Run:
             return
         sample_key = learn.sample_key(self.plan, train_key, learn.requests_of(self.plan))
         samples = self.out / "samples"
-        self._snapshot("sample", sample_key, samples / "prompts.jsonl", lambda: learn.sample(self.plan, run_dir, samples))
+        self._snapshot(
+            "sample", sample_key, samples / "prompts.jsonl", lambda: learn.sample(self.plan, run_dir, samples)
+        )
 
     def _anything_kept(self, ledger: Ledger, wanted: tuple[str, ...]) -> bool:
         """Refuse to export nothing; the report, which shows why nothing was kept, is written first."""
@@ -153,7 +155,9 @@ class Run:
             return True
         if "report" in wanted:
             self._report(ledger)
-        raise SpecError(f"nothing was kept, so there is nothing to export: `rushes status {self.out}` shows the reasons")
+        raise SpecError(
+            f"nothing was kept, so there is nothing to export: `rushes status {self.out}` shows the reasons"
+        )
 
     def _report(self, ledger: Ledger) -> None:
         from curate.report import write_report

@@ -22,9 +22,10 @@ from curate.spec import SOURCE_CLASSES, Source, Spec
 from curate.store import write_atomic
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .m2ts .mts .ogv .flv .wmv .3gp .gif".split()
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".ogv", ".flv", ".wmv"}
+    | {".3gp", ".gif"}
 )
-IMAGE_SUFFIXES = frozenset(".png .jpg .jpeg .webp .bmp".split())
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 _MANIFESTS = frozenset({".jsonl", ".csv", ".parquet"})
 _META = ("source_class", "license", "origin", "acquired_at", "generator")
 UNKNOWN = "unknown"
@@ -153,7 +154,7 @@ def _metadata(source: Source, row: dict[str, Any], where: str) -> dict[str, Any]
         value = row.get(theirs, row.get(name)) if theirs is not None else None
         return getattr(source, name) if value is None else value
 
-    meta = {name: str(pick(name)) for name in _META}
+    meta: dict[str, Any] = {name: str(pick(name)) for name in _META}
     if meta["source_class"] not in (*SOURCE_CLASSES, UNKNOWN):
         raise SpecError(
             f"{where}: unknown source_class {meta['source_class']!r}; {nearest(meta['source_class'], SOURCE_CLASSES)}; "

@@ -89,8 +89,8 @@ class Split(OpenModel):
     """Scene detection; lengths in seconds. Other keys are the detector's parameters."""
 
     detector: str = "adaptive"
-    min_s: float = Field(1.0, ge=0)
-    max_s: float = Field(20.0, gt=0)
+    min_s: float = Field(default=1.0, ge=0)
+    max_s: float = Field(default=20.0, gt=0)
 
 
 class Rule(Model):
@@ -138,10 +138,10 @@ class Latents(OpenModel):
     """
 
     codec: str = "dct"
-    short_side: int = Field(256, ge=8)
-    multiple: int = Field(16, ge=1)
-    fps: float | None = Field(None, gt=0)
-    max_frames: int = Field(129, ge=1)
+    short_side: int = Field(default=256, ge=8)
+    multiple: int = Field(default=16, ge=1)
+    fps: float | None = Field(default=None, gt=0)
+    max_frames: int = Field(default=129, ge=1)
 
 
 class Text(OpenModel):
@@ -160,8 +160,8 @@ class Encode(Model):
 class Export(Model):
     """Shape of the exported dataset."""
 
-    shard_rows: int = Field(4096, ge=1)
-    row_group_rows: int = Field(64, ge=1)
+    shard_rows: int = Field(default=4096, ge=1)
+    row_group_rows: int = Field(default=64, ge=1)
 
 
 def _named(value: Any) -> Any:
@@ -206,18 +206,18 @@ class Stages(Model):
 class Resource(Model):
     """What one worker of a stage holds on a Ray cluster."""
 
-    cpus: float = Field(1.0, ge=0)
-    gpus: float = Field(0.0, ge=0)
+    cpus: float = Field(default=1.0, ge=0)
+    gpus: float = Field(default=0.0, ge=0)
     workers: tuple[int, int] = (1, 1)
 
 
 class Limits(Model):
     """What one row may take before its worker is killed."""
 
-    stall_seconds: float = Field(120.0, gt=0)
-    row_seconds: float = Field(21600.0, gt=0)
-    memory_gib: float = Field(8.0, gt=0)
-    attempts: int = Field(3, ge=1)
+    stall_seconds: float = Field(default=120.0, gt=0)
+    row_seconds: float = Field(default=21600.0, gt=0)
+    memory_gib: float = Field(default=8.0, gt=0)
+    attempts: int = Field(default=3, ge=1)
 
 
 class Engine(Model):
@@ -225,8 +225,8 @@ class Engine(Model):
 
     kind: Literal["local", "ray"] = "local"
     address: str | None = None
-    workers: int | None = Field(None, ge=1)
-    shard_rows: int = Field(16, ge=1)
+    workers: int | None = Field(default=None, ge=1)
+    shard_rows: int = Field(default=16, ge=1)
     resources: dict[str, Resource] = {}
     limits: Limits = Limits()
     dashboard: bool = False
@@ -235,7 +235,7 @@ class Engine(Model):
 class Quarantine(Model):
     """How many quarantined rows a run may end with before its exit code is 3."""
 
-    max_share: float = Field(1.0, ge=0, le=1)
+    max_share: float = Field(default=1.0, ge=0, le=1)
 
 
 class Spec(Model):

@@ -47,7 +47,9 @@ def parse(raw: dict[str, Any], name: str = "spec", node: yaml.Node | None = None
         where = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
         more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
-        raise SpecError(f"{name}{f':{line}' if line else ''}: {where + ': ' if where else ''}{message}{more}") from error
+        raise SpecError(
+            f"{name}{f':{line}' if line else ''}: {where + ': ' if where else ''}{message}{more}"
+        ) from error
 
 
 def dump(spec: Spec) -> dict[str, Any]:

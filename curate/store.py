@@ -28,6 +28,8 @@ from curate.errors import StorageError
 from curate.schema import is_operational
 
 _CHECKPOINT_EVERY = 100  # a manifest that lists everything, so that readers never read more than 100 files
+_UMASK = os.umask(0)  # it can only be read by setting it
+os.umask(_UMASK)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -48,7 +50,9 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         what = "no space left" if error.errno in _FULL else f"{error.strerror or error}"
-        raise StorageError(f"cannot write {path}: {what}; free space or choose another output, then run again") from error
+        raise StorageError(
+            f"cannot write {path}: {what}; free space or choose another output, then run again"
+        ) from error
 
 
 def write_atomic(path: Path, data: bytes, *, replace: bool) -> bool:
@@ -60,6 +64,7 @@ def write_atomic(path: Path, data: bytes, *, replace: bool) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
         try:
+            os.fchmod(handle, 0o666 & ~_UMASK)  # mkstemp's own mode would shut out everybody else
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
@@ -160,14 +165,12 @@ class Store:
 
     def read(self, table: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows of a table, the first commit of each id, in the order of their commit."""
-        import pyarrow.parquet as pq
-
         names = list(columns) if columns is not None else schema.names
         wanted = pa.schema([schema.field(name) for name in names])
         pieces = []
         for part in self.parts(table):
             try:
-                pieces.append(pq.read_table(self.out / part.path, columns=names, partitioning=None).select(names))
+                pieces.append(read_columns(self.out / part.path, names))
             except (OSError, pa.ArrowException) as error:
                 raise StorageError(f"part {part.path} cannot be read ({error}); see: rushes verify") from error
         if not pieces:
@@ -187,6 +190,14 @@ class Store:
                 elif hashlib.sha256(path.read_bytes()).hexdigest() != part.sha256:
                     faults.append(f"{part.path} differs from its manifest")
         return faults
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Columns of one Parquet file, in the order asked; nothing is inferred from its path."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return file.read(columns=list(columns)).select(list(columns))
 
 
 def _first_of_each(rows: pa.Table, key: str) -> pa.Table:

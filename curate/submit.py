@@ -1,4 +1,4 @@
-"""`rushes submit`: the pipeline as a Ray job. The cluster runs `rushes run` with `engine.kind=ray`; we follow its log."""
+"""`rushes submit`: the pipeline as a Ray job. The cluster runs `rushes run` on its engine; we follow its log."""
 
 from __future__ import annotations
 

@@ -44,13 +44,19 @@ def attempt(name: str, inputs: list[str], overrides: list[str]) -> dict[str, Any
         splits = dict(_by_input(store, plan, "split", inputs))
         probes = dict(_by_input(store, plan, "probe", inputs))
         if name == "probe":
-            return {"name": name, "results": [_fault(inputs[i], probes[i], splits[i]) or _plain(inputs[i], probes[i]) for i in probes]}
+            return {
+                "name": name,
+                "results": [_fault(inputs[i], probes[i], splits[i]) or _plain(inputs[i], probes[i]) for i in probes],
+            }
         results = [_split(inputs[i], probes[i], splits[i]) for i in range(len(inputs))]
         if name == "split":
             return {"name": name, "results": results}
         if name == "dedup":
             return _dedup(plan, store, inputs, probes, splits)
-        return {"name": name, "results": [_score(plan, store, name, inputs[i], probes[i], splits[i]) for i in range(len(inputs))]}
+        return {
+            "name": name,
+            "results": [_score(plan, store, name, inputs[i], probes[i], splits[i]) for i in range(len(inputs))],
+        }
 
 
 def _spec(name: str, folder: str, overrides: list[str]) -> Spec:
@@ -149,10 +155,13 @@ def _dedup(
         if fault is None:
             span, facts = splits[i]["clips"][0], probes[i]
             rows.append({
-                "clip_id": span["clip_id"], "source_id": _id(i, url), "width": facts["width"], "height": facts["height"],
+                "clip_id": span["clip_id"], "source_id": _id(i, url), "width": facts["width"],
+                "height": facts["height"],
                 "num_frames": span["num_frames"], "duration_s": span["end_s"] - span["start_s"], "license": "unknown",
             })  # fmt: skip
-    by_clip = {row["clip_id"]: inputs[[_id(i, u) for i, u in enumerate(inputs)].index(row["source_id"])] for row in rows}
+    by_clip = {
+        row["clip_id"]: inputs[[_id(i, u) for i, u in enumerate(inputs)].index(row["source_id"])] for row in rows
+    }
     fields = {field.name: field for field in CLIP_FIELDS}
     clips = pa.Table.from_pylist(rows, schema=pa.schema([fields[name] for name in schema.DEDUP_FACTS]))
     found = find_duplicates(candidates_of(plan, store, clips), plan.dedup).to_pylist()

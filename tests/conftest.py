@@ -68,7 +68,12 @@ def spec_dict(footage: Path, out: Path, **changes: Any) -> dict[str, Any]:
         {"dedup": {"exact": {}, "perceptual": {}}},
         {"caption": {"with": "template"}},
         {"check": {}},
-        {"encode": {"latents": {"codec": "dct", "channels": 32, "short_side": 32, "max_frames": 9}, "text": {"encoder": "hashed"}}},
+        {
+            "encode": {
+                "latents": {"codec": "dct", "channels": 32, "short_side": 32, "max_frames": 9},
+                "text": {"encoder": "hashed"},
+            }
+        },
         {"export": {}},
     ]
     engine = {"workers": 2, "shard_rows": 2}
@@ -83,7 +88,9 @@ def write_spec(path: Path, raw: dict[str, Any]) -> Path:
     return path
 
 
-def rushes(*arguments: str | Path, timeout: float = 300, env: dict[str, str] | None = None, cwd: Path = REPO) -> subprocess.CompletedProcess[str]:
+def rushes(
+    *arguments: str | Path, timeout: float = 300, env: dict[str, str] | None = None, cwd: Path = REPO
+) -> subprocess.CompletedProcess[str]:
     """Run the command line as a person does."""
     return subprocess.run(
         [sys.executable, "-m", "curate.cli", *map(str, arguments)],

@@ -15,6 +15,7 @@ from curate.errors import SpecError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
+VERSION = 1  # part of the key of a training run: raise it when the same config and data give another model
 # What does not change the numbers of a run, and may differ when it goes on.
 SCHEDULING = frozenset({"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened"})
 TaskName = Literal["t2v", "i2v", "extend", "infill"]

@@ -1,7 +1,7 @@
 """Engines compute: `local` in worker processes, `ray` in actor pools. The store commits.
 
-    engine(spec) -> Engine
-    Engine.run(works, shards) -> iterator of (parts, rows done), a shard each, as they finish
+engine(spec) -> Engine
+Engine.run(works, shards) -> iterator of (parts, rows done), a shard each, as they finish
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Engine(Protocol):
     """Runs shards of rows somewhere and yields the parts that each has written."""
 
     def run(self, works: Sequence[str], shards: Sequence[Shard]) -> Iterator[tuple[list[Part], int]]:
-        """Run every shard through the works in order; parts are written but not committed. Stops its workers when closed early."""
+        """Run every shard through the works in order; parts are written, not committed."""
         ...
 
     def close(self) -> None:

@@ -112,7 +112,9 @@ class Child:
         except (StorageError, Closed):
             raise
         except MemoryError:
-            self._blame(work, batch, attempts, Fault("limit:memory", "the row needs more than engine.limits.memory_gib"))
+            self._blame(
+                work, batch, attempts, Fault("limit:memory", "the row needs more than engine.limits.memory_gib")
+            )
         except InputRejected as error:
             self._blame(work, batch, attempts, Fault(error.reason, error.detail))
         except Exception as error:  # noqa: BLE001 stage code may raise anything; it is recorded in its row
@@ -129,7 +131,11 @@ class Child:
             self._emit(stage, {**result, "attempts": attempts.get(batch[0]["id"], 0) + 1})
 
     def _emit_all(
-        self, results: list[tuple[str, dict[str, Any]]], batch: list[dict[str, Any]], start: float, attempts: dict[str, int]
+        self,
+        results: list[tuple[str, dict[str, Any]]],
+        batch: list[dict[str, Any]],
+        start: float,
+        attempts: dict[str, int],
     ) -> None:
         seconds = (time.monotonic() - start) / len(batch)
         tried = max((attempts.get(row["id"], 0) for row in batch), default=0) + 1

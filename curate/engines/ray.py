@@ -119,5 +119,3 @@ class RayEngine:
 
         if self._owns and ray.is_initialized():
             ray.shutdown()
-
-

@@ -48,7 +48,8 @@ class Supervisor:
             [sys.executable, "-m", "curate.engines.child"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, start_new_session=True,
         )  # fmt: skip
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._wire = Wire(os.dup(self._process.stdout.fileno()), os.dup(self._process.stdin.fileno()))
         self._process.stdin.close()
         self._process.stdout.close()
@@ -130,9 +131,7 @@ class Supervisor:
                     raise StageCrashed("worker:died", f"a worker died {deaths['']} times outside of any row ({ended})")
             alone.update(batch)
 
-    def _attempt(
-        self, wire: Wire, message: dict[str, Any]
-    ) -> tuple[list[str], dict[str, Any] | None, str | None]:
+    def _attempt(self, wire: Wire, message: dict[str, Any]) -> tuple[list[str], dict[str, Any] | None, str | None]:
         """Send a shard and listen; return the batch in flight, the answer if it ended well, and why it was killed."""
         batch: list[str] = []
         begun = time.monotonic()

@@ -272,8 +272,8 @@ def _frame_digest(image: VideoFrame) -> bytes:
     digest = xxhash.xxh3_128(f"{image.width}x{image.height}:{image.format.name}".encode())
     if image.format.name in ("yuv420p", "yuvj420p"):
         for plane in image.planes:
-            lines = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-            digest.update(np.ascontiguousarray(lines))
+            padded = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[arg-type]
+            digest.update(np.ascontiguousarray(padded[:, : plane.width]).data)
     else:
-        digest.update(np.ascontiguousarray(image.to_ndarray()))
+        digest.update(np.ascontiguousarray(image.to_ndarray()).data)
     return digest.digest()

@@ -28,10 +28,7 @@ from curate.stage import Frames
 VERSION = 1
 
 # What we demux. Playlists (hls, dash, concat), image sequences and devices are left out on purpose.
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,ogg,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,"
-    "mpeg,flv,asf,gif"
-)
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,ogg,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,mpeg,flv,asf,gif"
 _IMAGE_FORMATS = frozenset({"png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe"})
 _MAX_PIXELS = 16384 * 8704  # a little over 16k x 8k: beyond it a frame alone is a gigabyte
 
@@ -161,8 +158,8 @@ def _decode(
     end_pts: int | None,
     from_start: bool = False,
 ) -> Iterator[TimedFrame]:
-    number, last, first = 0, None, True
-    for image in container.decode(stream):
+    last, first = None, True
+    for number, image in enumerate(container.decode(stream)):
         pts = image.pts if image.pts is not None else (0 if number == 0 else None)
         if pts is None:
             raise InputRejected("decode:no_pts", f"frame {number} has no presentation time")
@@ -175,7 +172,6 @@ def _decode(
             return
         if start_pts is None or pts >= start_pts:
             yield TimedFrame(number, pts, int(image.duration or 0), image)
-        number += 1
 
 
 def scaled(image: VideoFrame, short_side: int, colour: str) -> np.ndarray:

@@ -1,10 +1,10 @@
 """Row stages as work for the engines. A work takes rows and yields (stage, row) pairs.
 
-    media     one decode pass a source: probe, split, scores, hashes, proxies
-    caption   captions from measured columns and proxies
-    check     faults of captions
-    latent    latents of the clip's frames
-    text      text features, a row a distinct text
+media     one decode pass a source: probe, split, scores, hashes, proxies
+caption   captions from measured columns and proxies
+check     faults of captions
+latent    latents of the clip's frames
+text      text features, a row a distinct text
 """
 
 from __future__ import annotations

@@ -25,7 +25,10 @@ class CaptionWork(ClipWork):
 
     def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
         """Describe a batch of clips."""
-        captions = {caption.clip_id: caption for caption in self.captioner.describe([{"clip_id": row["id"], **row} for row in rows])}
+        captions = {
+            caption.clip_id: caption
+            for caption in self.captioner.describe([{"clip_id": row["id"], **row} for row in rows])
+        }
         alive()
         if captions.keys() != {row["id"] for row in rows}:
             raise ValueError(f"{self.captioner.name} answered for other clips than it was asked about")

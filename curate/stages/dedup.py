@@ -13,6 +13,8 @@ from curate.plan import HASH_STAGE, Plan
 from curate.store import Store, align, rows_digest
 
 VERSION = 1
+
+
 def deduplicated(plan: Plan, store: Store, ledger: Ledger) -> tuple[Ledger, bool]:
     """Join the duplicates of the present candidates into the ledger; tell whether they had to be computed."""
     candidates = _candidates(plan, store, ledger)

@@ -35,20 +35,23 @@ class LatentWork(ClipWork):
         if not np.isfinite(latent_CTHW).all():
             raise InputRejected("encode:not_finite", "the codec gave NaN or infinity")
         count, height, width = frames_THWC.shape[:3]
-        yield "latent", {
-            "clip_id": row["id"],
-            "latent": encode_bf16(latent_CTHW),
-            "shape": list(latent_CTHW.shape),
-            "dtype": "bfloat16",
-            "codec": spec.codec,
-            "codec_fingerprint": codec.fingerprint,
-            "width": width,
-            "height": height,
-            "num_frames": count,
-            "fps": _rate(row, spec),
-            "crop": crop,
-            **{name: row[name] for name in ("source_id", "stream_index", "start_pts", "end_pts", "time_base")},
-        }
+        yield (
+            "latent",
+            {
+                "clip_id": row["id"],
+                "latent": encode_bf16(latent_CTHW),
+                "shape": list(latent_CTHW.shape),
+                "dtype": "bfloat16",
+                "codec": spec.codec,
+                "codec_fingerprint": codec.fingerprint,
+                "width": width,
+                "height": height,
+                "num_frames": count,
+                "fps": _rate(row, spec),
+                "crop": crop,
+                **{name: row[name] for name in ("source_id", "stream_index", "start_pts", "end_pts", "time_base")},
+            },
+        )
 
 
 def _rate(row: Row, spec: Latents) -> float:
@@ -120,11 +123,14 @@ class TextWork(ClipWork):
         encoder = self.plan.text_encoder
         for row, features_LD in zip(rows, encoder.encode([row["text"] for row in rows]), strict=True):
             alive()
-            yield "text", {
-                "text_id": row["id"],
-                "text": row["text"],
-                "features": encode_bf16(features_LD),
-                "shape": list(features_LD.shape),
-                "encoder": self.plan.stages.encode.text.encoder,
-                "encoder_fingerprint": encoder.fingerprint,
-            }
+            yield (
+                "text",
+                {
+                    "text_id": row["id"],
+                    "text": row["text"],
+                    "features": encode_bf16(features_LD),
+                    "shape": list(features_LD.shape),
+                    "encoder": self.plan.stages.encode.text.encoder,
+                    "encoder_fingerprint": encoder.fingerprint,
+                },
+            )

@@ -14,7 +14,7 @@ from curate import ids, schema
 from curate.ledger import Ledger, funnel, good_captions
 from curate.plan import Plan
 from curate.spec import REQUIRED_CATEGORIES
-from curate.store import Store, ids_of, rows_digest
+from curate.store import Store, ids_of, read_columns, rows_digest
 
 VERSION = 1
 KINDS = ("short", "dense", "original")
@@ -27,7 +27,8 @@ def export(plan: Plan, store: Store, ledger: Ledger, out: Path) -> str:
     """Write OUT/dataset from the kept clips; return the digest that its receipt seals."""
     from curate.dataset.shards import write_dataset
 
-    assert plan.stages.encode is not None and plan.stages.export is not None
+    assert plan.stages.encode is not None
+    assert plan.stages.export is not None
     kept = _columns(ledger)
     encode = plan.stages.encode
     header = {
@@ -50,7 +51,8 @@ def export_key(plan: Plan, ledger: Ledger) -> str:
     kept = _columns(ledger)
     what = [
         VERSION, plan.spec.name, plan.tables["latent"].key, plan.tables["text"].key,
-        plan.stages.export.model_dump(mode="json"), rows_digest(kept, kept.schema.names, "clip_id"), receipt(plan, ledger),
+        plan.stages.export.model_dump(mode="json"), rows_digest(kept, kept.schema.names, "clip_id"),
+        receipt(plan, ledger),
     ]  # fmt: skip
     return plan.snapshot_key("export", what)
 
@@ -90,20 +92,16 @@ class _Latents:
         self._names = [field.name for field in schema.LATENT if field not in schema.OUTCOME]
         self._open: OrderedDict[str, pa.Table] = OrderedDict()
         self._place: dict[str, tuple[str, int]] = {}
-        import pyarrow.parquet as pq
-
         for part in store.parts(plan.tables["latent"].name):
-            clips = pq.read_table(store.out / part.path, columns=["clip_id"], partitioning=None)["clip_id"].to_pylist()
+            clips = read_columns(store.out / part.path, ["clip_id"])["clip_id"].to_pylist()
             for row, clip in enumerate(clips):
                 self._place.setdefault(clip, (part.path, row))
 
     def row(self, clip: str) -> pa.Table:
         """The latent row of a clip, a table of one row."""
-        import pyarrow.parquet as pq
-
         path, row = self._place[clip]
         if path not in self._open:
-            self._open[path] = pq.read_table(self._store.out / path, columns=self._names, partitioning=None)
+            self._open[path] = read_columns(self._store.out / path, self._names)
             if len(self._open) > _OPEN_PARTS:
                 self._open.popitem(last=False)
         self._open.move_to_end(path)

@@ -22,10 +22,10 @@ _PR_SET_PDEATHSIG = 1
 
 def train_key(plan: Plan, dataset_digest: str) -> str:
     """Key of a training run: its data, and its configuration without what only schedules it."""
-    from trainer.config import SCHEDULING
+    from trainer.config import SCHEDULING, VERSION
 
     config = plan.spec.train.model_dump(mode="json", exclude=set(SCHEDULING))
-    return plan.snapshot_key("train", [dataset_digest, config])
+    return plan.snapshot_key("train", [VERSION, dataset_digest, config])
 
 
 def sample_key(plan: Plan, train: str, requests: Any) -> str:

@@ -1,7 +1,8 @@
 """Source-level work: probe, and the one decode pass for whatever a source lacks.
 
-Input row: {"id": source_id, "url", "need": ["media"], "probe": bool, "split": bool, "clips": {stage: [clip_id]}, "spans"}.
-`spans` are the clips of a source that is split already, otherwise None; then every pass stage is computed for every clip.
+Input row: {"id": source_id, "url", "need": ["media"], "probe": bool, "split": bool, "clips": {stage: [clip_id]},
+"spans"}. `spans` are the clips of a source that is split already, otherwise None; then every pass stage is computed for
+every clip.
 """
 
 from __future__ import annotations

@@ -54,7 +54,9 @@ def _write_manifest(path, rows):
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
 def test_manifests_with_mapped_columns(tmp_path, media, suffix):
-    rows = ROWS if suffix != ".csv" else [{k: v if v is not None else "unknown" for k, v in row.items()} for row in ROWS]
+    rows = (
+        ROWS if suffix != ".csv" else [{k: v if v is not None else "unknown" for k, v in row.items()} for row in ROWS]
+    )
     _write_manifest(media / f"m{suffix}", rows)
     columns = {"license": "licence", "original_caption": "text"}
     a, gone = _scan(tmp_path, {"path": str(media / f"m{suffix}"), "columns": columns, "origin": "here"})

@@ -94,12 +94,17 @@ def test_a_full_disk_stops_cleanly_and_the_next_run_goes_on(tmp_path, footage):
         subprocess.run(["umount", str(disk)], check=True)
 
 
+def _small_files_only():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+
+
 def test_a_file_size_limit_is_a_storage_error_too(tmp_path, footage):
     spec = write_spec(tmp_path / "s.yaml", spec_dict(footage, tmp_path / "out"))
     done = subprocess.run(
         [sys.executable, "-m", "curate.cli", "run", str(spec), "--until", "export"], capture_output=True, text=True,
         cwd=REPO, check=False,
-        preexec_fn=lambda: (signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))),
+        preexec_fn=_small_files_only,
     )  # fmt: skip
     _ended(done, 74, "no space left")
     assert rushes("run", spec, "--until", "export").returncode == 0
@@ -110,7 +115,10 @@ def test_ctrl_c_ends_with_130_leaves_no_process_and_goes_on(tmp_path):
         write_clip(tmp_path / "f" / f"{seed}.mp4", (seed,), frames=40)
     spec = _spec(tmp_path, tmp_path / "f")
     process = subprocess.Popen(
-        [sys.executable, "-m", "curate.cli", "run", str(spec), "--until", "dedup"], stderr=subprocess.PIPE, text=True, cwd=REPO
+        [sys.executable, "-m", "curate.cli", "run", str(spec), "--until", "dedup"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPO,
     )
     assert process.stderr is not None
     for line in process.stderr:

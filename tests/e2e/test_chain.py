@@ -88,7 +88,9 @@ def test_status_explain_plan_and_verify(finished):
     assert {"motion.score", "caption.short", "outcome", "url"} <= shown.keys()
     plan = json.loads(rushes("plan", spec, "--json").stdout)["stages"]
     assert all(row["to_do"] in (0, None) for row in plan)
-    assert {"probe", "split", "motion", "frames", "caption", "latent", "text", "export"} <= {row["stage"] for row in plan}
+    assert {"probe", "split", "motion", "frames", "caption", "latent", "text", "export"} <= {
+        row["stage"] for row in plan
+    }
     assert rushes("explain", "zzz", out).returncode == 2
 
 

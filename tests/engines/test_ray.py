@@ -40,7 +40,9 @@ def test_embedded_ray_equals_local_with_a_poison_row(footage_with_poison, poison
 
 @pytest.mark.slow
 def test_cluster_job_and_killed_worker_equal_local():
-    done = subprocess.run([sys.executable, "-m", "benchmarks.engines", "--json"], cwd=REPO, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.engines", "--json"], cwd=REPO, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -43,5 +43,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     root = tmp_path_factory.mktemp("poison")
     shutil.copytree(REPO / "filters", root / "filters", ignore=shutil.ignore_patterns("__pycache__"))
     for name, act in ACTS.items():
-        Path(root / "filters" / f"{name}.py").write_text(_POISON.format(name=name, act=act.replace("{{", "{").replace("}}", "}")))
+        Path(root / "filters" / f"{name}.py").write_text(
+            _POISON.format(name=name, act=act.replace("{{", "{").replace("}}", "}"))
+        )
     return {"PYTHONPATH": str(root)}

@@ -34,7 +34,11 @@ def batch(tmp_path_factory):
 def _rows(footage, out, env, score):
     raw = spec_dict(footage, out)
     raw["stages"] = [raw["stages"][0], {"score": ["motion", *([score] if score else [])]}]
-    raw["engine"] = {"workers": 2, "shard_rows": 4, "limits": {"stall_seconds": 3 if score == "loops" else 60, "memory_gib": 2}}
+    raw["engine"] = {
+        "workers": 2,
+        "shard_rows": 4,
+        "limits": {"stall_seconds": 3 if score == "loops" else 60, "memory_gib": 2},
+    }
     done = rushes("run", write_spec(out.parent / f"{out.name}.yaml", raw), "--until", "split", env=env, cwd=out.parent)
     assert done.returncode == 0, done.stderr
     listed = rushes("quarantine", out, "--json", env=env, cwd=out.parent)

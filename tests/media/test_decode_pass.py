@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_hard_cuts_are_found_and_clips_tile_the_source(tmp_path):
     clips = split["clips"]
     assert [clip["num_frames"] for clip in clips] == [20, 20, 20]
     assert split["num_frames"] == 60
-    assert all(a["end_pts"] == b["start_pts"] for a, b in zip(clips, clips[1:], strict=False))
+    assert all(a["end_pts"] == b["start_pts"] for a, b in itertools.pairwise(clips))
 
 
 @pytest.mark.parametrize(("max_s", "pieces"), [(10.0, 1), (5.0, 1), (4.9, 2), (1.3, 4), (0.7, 8)])

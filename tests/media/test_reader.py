@@ -32,7 +32,9 @@ def _all(path: Path) -> list[tuple[int, bytes]]:
     return [(f.pts, f.image.to_ndarray().tobytes()) for f in reader.read(str(path))]
 
 
-@pytest.mark.parametrize("make", [lambda p: write_clip(p, (1, 2), frames=20), lambda p: _b_frames(p, scene(3, frames=40))])
+@pytest.mark.parametrize(
+    "make", [lambda p: write_clip(p, (1, 2), frames=20), lambda p: _b_frames(p, scene(3, frames=40))]
+)
 def test_a_span_gives_the_frames_of_a_sequential_decode(tmp_path, make):
     path = make(tmp_path / "clip.mp4")
     whole = _all(path)
@@ -44,7 +46,11 @@ def test_a_span_gives_the_frames_of_a_sequential_decode(tmp_path, make):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "source:empty"), (b"just a text file\n" * 100, "decode:error"), (b"\x89PNG\r\n\x1a\n" + b"\0" * 64, "decode:")],
+    [
+        (b"", "source:empty"),
+        (b"just a text file\n" * 100, "decode:error"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 64, "decode:"),
+    ],
 )
 def test_what_is_no_media_is_rejected(tmp_path, content, reason):
     path = tmp_path / "bad.mp4"
@@ -62,7 +68,10 @@ def test_a_missing_file_is_rejected(tmp_path):
 
 def test_a_playlist_in_a_video_name_reads_nothing_else(tmp_path):
     write_clip(tmp_path / "secret.mp4", (1,))
-    for text in (f"ffconcat version 1.0\nfile {tmp_path / 'secret.mp4'}\n", f"#EXTM3U\n#EXTINF:1,\n{tmp_path / 'secret.mp4'}\n"):
+    for text in (
+        f"ffconcat version 1.0\nfile {tmp_path / 'secret.mp4'}\n",
+        f"#EXTM3U\n#EXTINF:1,\n{tmp_path / 'secret.mp4'}\n",
+    ):
         lure = tmp_path / "lure.mp4"
         lure.write_text(text)
         with pytest.raises(InputRejected):

@@ -19,7 +19,9 @@ class Adaptive:
     # 54 lines: detection needs no more, and a small frame keeps HSV conversion cheap beside decoding.
     frames = Frames(fps=0.0, short_side=54, colour="rgb")
 
-    def __init__(self, threshold: float = 3.5, window: int = 3, min_content: float = 15.0, min_scene_s: float = 0.6):
+    def __init__(
+        self, threshold: float = 3.5, window: int = 3, min_content: float = 15.0, min_scene_s: float = 0.6
+    ) -> None:
         self._detector = AdaptiveDetector(
             adaptive_threshold=threshold,
             window_width=window,
