@@ -12,6 +12,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from curate.errors import InputRejected
@@ -29,6 +30,11 @@ def is_local(url: str) -> bool:
 def local_path(url: str) -> str:
     """The path that a local url names, for the operating system."""
     return url.removeprefix(_FILE_SCHEME)
+
+
+def absolute_path(url: str) -> str:
+    """A local path or url as an absolute path: `~` is the home folder; `..` stays, since it follows links."""
+    return str(Path(os.path.expanduser(local_path(url))).absolute())
 
 
 def open_url(url: str) -> BinaryIO:

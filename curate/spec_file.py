@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from curate.errors import SpecError
-from curate.spec import Spec, Stages
+from curate.files import absolute_path, is_local
+from curate.spec import Spec
 
 
 def load_spec(path: Path | str, overrides: list[str] | None = None) -> Spec:
@@ -53,11 +54,36 @@ def parse(raw: dict[str, Any], name: str = "spec", node: yaml.Node | None = None
 
 
 def dump(spec: Spec) -> dict[str, Any]:
-    """The spec as plain values, such that `parse(dump(spec)) == spec`."""
-    raw = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-    stages = raw["stages"]
-    raw["stages"] = [{key: stages[key]} for key in Stages.model_fields if stages.get(key) is not None]
+    """The spec as plain values, such that `parse(dump(spec)) == spec`; fields that are null by default are left out."""
+    raw = _plain(spec)
+    raw["stages"] = [{name: stage} for name, stage in raw["stages"].items()]
     return raw
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        fields = {
+            field.alias or name: (getattr(value, name), field) for name, field in type(value).model_fields.items()
+        }
+        # Only a null that stands for "not said" may go: a null in a dictionary, or as a parameter, says something.
+        said = {key: _plain(item) for key, (item, field) in fields.items() if item is not None or field.default}
+        return said | {key: _plain(item) for key, item in (value.model_extra or {}).items()}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def absolute(spec: Spec) -> Spec:
+    """The same spec with local source paths (globs too) and the output absolute; it means the same from any folder."""
+    sources = tuple(
+        source.model_copy(update={"path": absolute_path(source.path)})
+        if source.path is not None and is_local(source.path)
+        else source
+        for source in spec.sources
+    )
+    return spec.model_copy(update={"sources": sources, "output": str(Path(spec.output).absolute())})
 
 
 def _override(raw: dict[str, Any], override: str) -> None:

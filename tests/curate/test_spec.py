@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from curate.errors import SpecError, UnscreenedData
 from curate.plan import Plan
-from curate.spec_file import dump, load_spec, parse
+from curate.spec_file import absolute, dump, load_spec, parse
 from tests.conftest import spec_dict, write_spec
 
 GOOD = """\
@@ -113,3 +114,35 @@ def test_training_on_unscreened_data_is_refused_before_anything_runs(tmp_path, f
 def test_a_spec_file_round_trips_through_yaml(tmp_path, footage):
     path = write_spec(tmp_path / "s.yaml", spec_dict(footage, tmp_path))
     assert load_spec(path) == parse(spec_dict(footage, tmp_path))
+
+
+def test_an_absolute_spec_means_the_same_from_any_folder(tmp_path, monkeypatch):
+    paths = ["a/b", "raw/**/*.mp4", "/data/x.jsonl", "file:///data/y", "s3://bucket/k", "~/z", "../up"]
+    raw = {"name": "a", "sources": [{"path": p} for p in paths] + [{"generate": {"world": "shapes"}}], "output": "o"}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/ann")
+    spec = absolute(parse(raw))
+    monkeypatch.chdir("/")
+    here = str(tmp_path)
+    assert [source.path for source in spec.sources] == [
+        f"{here}/a/b", f"{here}/raw/**/*.mp4", "/data/x.jsonl", "/data/y", "s3://bucket/k", "/home/ann/z",
+        f"{here}/../up", None,
+    ]  # fmt: skip
+    assert spec.output == f"{here}/o"
+    assert absolute(spec) == spec == parse(dump(spec))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sources": [{"path": "x", "columns": {"source_class": None, "license": "licence"}}]},
+        {"sources": [{"generate": {"world": "shapes", "files": None, "deep": [None, {"a": None}]}}]},
+        {"stages": [{"split": {"window": None}}, {"score": {"motion": {"fps": None}}}]},
+        {"stages": [{"caption": {"with": "template", "a": None}}, {"keep": {"fps": {"min": 1}}}][::-1]},
+        {"stages": [{"encode": {"latents": {"channels": None}}}, {"export": {}}], "train": {}, "sample": {"shift": 2}},
+    ],
+)
+def test_nulls_that_say_something_survive_the_dump(changes):
+    spec = parse({"name": "a", "sources": [{"path": "x"}], "output": "y", **changes})
+    assert parse(dump(spec)) == spec
+    assert parse(yaml.safe_load(yaml.safe_dump(dump(spec)))) == spec
