@@ -56,7 +56,12 @@ def resolve(kind: str, name: str) -> Any:
     for package in PACKAGES[kind]:
         if importlib.util.find_spec(f"{package}.{name}") is None:
             continue
-        module = importlib.import_module(f"{package}.{name}")
+        try:
+            module = importlib.import_module(f"{package}.{name}")
+        except Exception as error:
+            # Whatever a module does when it is imported, the person at the spec can install what it lacks or mend it.
+            what = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+            raise SpecError(f"{kind} {name!r}: {package}.{name} cannot be imported: {what}{error}") from error
         for _, member in inspect.getmembers(module, inspect.isclass):
             if member.__module__ == module.__name__ and member.__dict__.get("name") == name:
                 return member

@@ -7,48 +7,20 @@ models, which are imported only when a spec has them.
 from __future__ import annotations
 
 import importlib
-from typing import Annotated, Any, ClassVar, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from curate.registry import nearest
+from curate.spec_base import Model, OpenModel, Params, named, no_switch, plain
 
 SOURCE_CLASSES = (
     "public.dataset", "public.crawl", "partner.licensed", "partner.commissioned", "in_house",
     "human.trainer", "human.red_team", "human.employee",
 )  # fmt: skip
 REQUIRED_CATEGORIES = ("explicit", "violence", "hate")
-
-
-class Model(BaseModel):
-    """Base of all spec models: frozen, and an unknown key names its neighbours."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    open_keys: ClassVar[bool] = False  # True where other keys are the parameters of a named class
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, value: Any) -> Any:
-        if value is None:
-            return {}
-        if isinstance(value, dict) and not cls.open_keys:
-            known = [field.alias or name for name, field in cls.model_fields.items()]
-            for key in value:
-                if key not in known and key not in cls.model_fields:
-                    raise ValueError(f"unknown key {key!r}; {nearest(str(key), known)}")
-        return value
-
-
-class OpenModel(Model):
-    """A model whose unknown keys are parameters for the class that it names."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
-    open_keys: ClassVar[bool] = True
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """The keys that are not the model's own."""
-        return dict(self.model_extra or {})
+WORKS = ("media", "caption", "check", "latent", "text")  # what a worker may be started for
 
 
 class Source(Model):
@@ -59,7 +31,7 @@ class Source(Model):
     """
 
     path: str | None = None
-    generate: dict[str, Any] | None = None
+    generate: Params | None = None
     source_class: str = "unknown"
     license: str = "unknown"
     origin: str = "unknown"
@@ -68,6 +40,11 @@ class Source(Model):
     generator: str = "unknown"
     original_caption: str | None = None
     columns: dict[str, str | None] = {}
+
+    @field_validator("acquired_at", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return value.isoformat() if isinstance(value, date) else value  # YAML makes a date of 2024-05-01
 
     @field_validator("source_class")
     @classmethod
@@ -103,8 +80,13 @@ class Rule(Model):
 
     @model_validator(mode="after")
     def _says_something(self) -> Rule:
-        if not self.model_fields_set:
+        if self.min is self.max is self.allow is self.deny is None:
             raise ValueError("a rule needs one of: min, max, allow, deny")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min is above max ({self.min:g} > {self.max:g}): nothing could be kept")
+        for name in ("allow", "deny"):
+            if getattr(self, name) == ():
+                raise ValueError(f"`{name}` is an empty list: name values, or leave the rule out")
         return self
 
 
@@ -164,30 +146,14 @@ class Export(Model):
     row_group_rows: int = Field(default=64, ge=1)
 
 
-def _named(value: Any) -> Any:
-    """`[motion, {sharpness: {...}}]` as `{motion: {}, sharpness: {...}}`."""
-    if not isinstance(value, list):
-        return value
-    out: dict[str, Any] = {}
-    for item in value:
-        pair = {item: {}} if isinstance(item, str) else item
-        if not isinstance(pair, dict) or len(pair) != 1:
-            raise ValueError(f"expected a name or one `name: parameters`, got {item!r}")
-        name, params = next(iter(pair.items()))
-        if name in out:
-            raise ValueError(f"{name!r} stands twice")
-        out[name] = params or {}
-    return out
-
-
 class Stages(Model):
     """The stages in the order in which they stand in the spec, which is the order in which they run."""
 
     split: Split = Split()
-    score: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named)] = {}
-    keep: dict[str, Rule] = {}
+    score: Annotated[dict[str, Params], BeforeValidator(named)] = {}
+    keep: Annotated[dict[str, Rule], BeforeValidator(no_switch)] = {}
     screen: Screen | None = None
-    dedup: dict[str, Any] = {}
+    dedup: Params = {}
     caption: CaptionSpec | None = None
     check: Check | None = None
     encode: Encode | None = None
@@ -196,7 +162,9 @@ class Stages(Model):
     @model_validator(mode="before")
     @classmethod
     def _in_order(cls, value: Any) -> Any:
-        stages = _named(value)
+        stages = named(value)
+        if not isinstance(stages, dict):
+            return stages
         order = [name for name in cls.model_fields if name in stages]
         if list(stages) != order and set(stages) <= set(cls.model_fields):
             raise ValueError(f"stages run in this order: {', '.join(cls.model_fields)}; found {', '.join(stages)}")
@@ -209,6 +177,13 @@ class Resource(Model):
     cpus: float = Field(default=1.0, ge=0)
     gpus: float = Field(default=0.0, ge=0)
     workers: tuple[int, int] = (1, 1)
+
+    @field_validator("workers")
+    @classmethod
+    def _fewest_and_most(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if not 1 <= value[0] <= value[1]:
+            raise ValueError(f"[fewest, most] needs 1 <= fewest <= most, got {list(value)}")
+        return value
 
 
 class Limits(Model):
@@ -231,6 +206,14 @@ class Engine(Model):
     limits: Limits = Limits()
     dashboard: bool = False
 
+    @field_validator("resources")
+    @classmethod
+    def _known_works(cls, value: dict[str, Resource]) -> dict[str, Resource]:
+        for name in value:
+            if name not in WORKS:
+                raise ValueError(f"unknown key {name!r}; {nearest(name, WORKS)}")
+        return value
+
 
 class Quarantine(Model):
     """How many quarantined rows a run may end with before its exit code is 3."""
@@ -242,7 +225,7 @@ class Spec(Model):
     """One run."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     sources: tuple[Source, ...] = Field(min_length=1)
     output: str
     stages: Stages = Stages()
@@ -251,11 +234,32 @@ class Spec(Model):
     train: Any = None
     sample: Any = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_seed(cls, value: Any) -> Any:
+        """The run's seed is that of training and sampling too, unless these say one."""
+        if not isinstance(value, dict) or value.get("seed") is None:
+            return value
+        seeded = {
+            name: {"seed": value["seed"], **value[name]}
+            for name in ("train", "sample")
+            if isinstance(value.get(name), dict)
+        }
+        return {**value, **seeded}
+
+    @field_validator("output")
+    @classmethod
+    def _local_folder(cls, value: str) -> str:
+        if not value or "://" in value or "\0" in value:
+            raise ValueError("must be a local folder; copy the dataset elsewhere when the run is done")
+        return value
+
     @field_validator("train", "sample", mode="before")
     @classmethod
     def _by_the_trainer(cls, value: Any, info: Any) -> Any:
         if value is None:
             return None
+        plain(value)
         module = importlib.import_module("trainer.config")  # by name: the core knows no trainer until a spec asks
         return {"train": module.TrainConfig, "sample": module.SampleConfig}[info.field_name].model_validate(value)
 

@@ -44,8 +44,13 @@ def parse(raw: dict[str, Any], name: str = "spec", node: yaml.Node | None = None
         return Spec.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
-        line = _line(node, first["loc"])
-        where = ".".join(str(part) for part in first["loc"])
+        place = first["loc"]
+        inner = first.get("ctx", {}).get("error")
+        if isinstance(inner, ValidationError):  # of a section that the trainer's own models check
+            first = inner.errors()[0]
+            place = (*place, *first["loc"])
+        line = _line(node, place)
+        where = ".".join(str(part) for part in place)
         message = first["msg"].removeprefix("Value error, ")
         more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
         raise SpecError(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import string
+
 import pytest
 import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from curate import registry
 from curate.errors import SpecError, UnscreenedData
 from curate.plan import Plan
 from curate.spec_file import absolute, dump, load_spec, parse
@@ -52,6 +57,38 @@ def test_a_spec_survives_its_own_dump(tmp_path, footage):
             r"stages run in this order",
         ),
         ("name: web", "name: [", r"spec.yaml:\d: not valid YAML"),
+        ("motion: {min: 0.3}", "motion: {min: null}", r"spec.yaml:8: stages.keep.motion: a rule needs one of"),
+        ("motion: {min: 0.3}", "motion: {min: .nan}", r"spec.yaml:8: stages.keep.motion.min: .*finite number"),
+        ("motion: {min: 0.3}", "motion: {max: .inf}", r"spec.yaml:8: stages.keep.motion.max: .*finite number"),
+        ("motion: {min: 0.3}", "motion: {min: 2, max: 1}", r"stages.keep.motion: min is above max"),
+        ("motion: {min: 0.3}", "license: {allow: []}", r"stages.keep.license: `allow` is an empty list"),
+        ("motion: {min: 0.3}", "license: {deny: []}", r"stages.keep.license: `deny` is an empty list"),
+        ("[motion, sharpness]", "[{motion: {gain: -.inf}}]", r"spec.yaml:7: stages.score.motion: gain: .*finite"),
+        ("[motion, sharpness]", "[{motion: {when: 2024-01-01}}]", r"stages.score.motion: when: .* is not a value"),
+        (
+            "[motion, sharpness]",
+            "[{motion: true}]",
+            r"spec.yaml:7: stages.score.motion: `true` says nothing here: leave the key out, or give it `{}`",
+        ),
+        ("[motion, sharpness]", "[{motion: 0}]", r"stages.score.motion: .*dictionary"),
+        ("{min_s: 2, max_s: 20}", "{min_s: 2, threshold: .nan}", r"spec.yaml:6: stages.split: threshold: .*finite"),
+        ("{min_s: 2, max_s: 20}", "false", r"spec.yaml:6: stages.split: `false` says nothing here"),
+        ("output: runs/web", "output: s3://bucket/out", r"spec.yaml:4: output: must be a local folder; "),
+        ("output: runs/web", "output: ''", r"spec.yaml:4: output: "),
+        ("output: runs/web", "output: x\nseed: -1", r"spec.yaml:5: seed: "),
+        (
+            "output: runs/web",
+            "output: x\nengine: {resources: {captoin: {gpus: 1}}}",
+            r"spec.yaml:5: engine.resources: unknown key 'captoin'; nearest: caption",
+        ),
+        (
+            "output: runs/web",
+            "output: x\nengine: {resources: {caption: {workers: [3, 2]}}}",
+            r"spec.yaml:5: engine.resources.caption.workers: .*1 <= fewest <= most, got \[3, 2\]",
+        ),
+        ("output: runs/web", "output: x\nengine: {resources: {text: {workers: [0, 2]}}}", r"1 <= fewest <= most"),
+        ("output: runs/web", "output: x\ntrain:\n  steps: -1", r"spec.yaml:6: train.steps: [^\n]*greater than 0"),
+        ("output: runs/web", "output: x\ntrain: {lr: .nan}", r"spec.yaml:5: train: lr: .*finite"),
         ("name: web", "name: 'a b'", r"name: .*pattern"),
     ],
 )
@@ -71,6 +108,13 @@ def test_mistakes_are_named(tmp_path, old, new, says):
         ("[motion, sharpness]", "[{motion: {speed: 3}}]", r"score motion: unknown key 'speed'"),
         ("{min_s: 2, max_s: 20}", "{detector: adaptif}", r"unknown detector 'adaptif'; nearest: adaptive"),
         ("{min_s: 2, max_s: 20}", "{min_s: 5, max_s: 2}", r"max_s is below min_s"),
+        ("{min_s: 2, max_s: 20}", "{threshold: high}", r"detector adaptive: threshold must be a number, got 'high'"),
+        ("{min_s: 2, max_s: 20}", "{threshold: 0}", r"detector adaptive: threshold must be above 0"),
+        ("{min_s: 2, max_s: 20}", "{threshold: true}", r"detector adaptive: threshold must be a number"),
+        ("{min_s: 2, max_s: 20}", "{window: 2.5}", r"detector adaptive: window must be a whole number, got 2.5"),
+        ("{min_s: 2, max_s: 20}", "{window: 0}", r"detector adaptive: window must be at least 1"),
+        ("{min_s: 2, max_s: 20}", "{min_content: -1}", r"detector adaptive: min_content must be at least 0"),
+        ("{min_s: 2, max_s: 20}", "{min_scene_s: [1]}", r"detector adaptive: min_scene_s must be a number"),
     ],
 )
 def test_what_a_plan_refuses(tmp_path, old, new, says):
@@ -146,3 +190,71 @@ def test_nulls_that_say_something_survive_the_dump(changes):
     spec = parse({"name": "a", "sources": [{"path": "x"}], "output": "y", **changes})
     assert parse(dump(spec)) == spec
     assert parse(yaml.safe_load(yaml.safe_dump(dump(spec)))) == spec
+
+
+@pytest.mark.parametrize("form", [list, dict])
+def test_a_stage_that_says_nothing_has_its_defaults_and_one_that_is_false_is_refused(form):
+    def stages(**named):
+        return [{name: value} for name, value in named.items()] if form is list else named
+
+    def spec(**named):
+        return parse({"name": "a", "sources": [{"path": "x"}], "output": "y", "stages": stages(**named)})
+
+    assert spec(encode=None, export=None) == spec(encode={}, export={})
+    assert spec(encode=None, export=None).stages.export is not None
+    for value in (True, False):
+        for stage in ("split", "score", "keep", "screen", "dedup", "caption", "export"):
+            with pytest.raises(SpecError, match=rf"stages.{stage}: `{str(value).lower()}` says nothing here"):
+                spec(**{stage: value})
+    with pytest.raises(SpecError, match=r"stages.export"):
+        spec(encode={}, export=0)
+
+
+def test_the_seed_of_the_spec_is_the_default_of_training_and_sampling():
+    base = {"name": "a", "sources": [{"path": "x"}], "output": "y", "stages": [{"encode": {}}, {"export": {}}]}
+    spec = parse({**base, "seed": 7, "train": {}, "sample": {"seed": 0}})
+    assert (spec.seed, spec.train.seed, spec.sample.seed) == (7, 7, 0)
+    spec = parse({**base, "seed": 7, "train": {"seed": 3}, "sample": {}})
+    assert (spec.train.seed, spec.sample.seed) == (3, 7)
+    assert (parse({**base, "train": {}}).train.seed, parse({**base, "seed": 7}).train) == (0, None)
+
+
+NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    NUMBERS | st.booleans() | st.text(string.ascii_letters, max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=2),
+    max_leaves=4,
+)
+PARAMS = st.dictionaries(st.sampled_from(["speed", "window", "level"]), VALUES, max_size=2)
+
+
+@given(
+    columns=st.dictionaries(st.sampled_from(["license", "source_class"]), st.none() | st.just("theirs")),
+    generate=PARAMS, score=PARAMS, split=PARAMS, low=NUMBERS, high=NUMBERS, fps=st.none() | st.floats(0.1, 100),
+)  # fmt: skip
+def test_every_spec_survives_yaml(columns, generate, score, split, low, high, fps):
+    rule = {"min": low, "max": high}
+    assume(rule != {"min": None, "max": None} and (low is None or high is None or low <= high))
+    stages = {
+        "split": split, "score": {"motion": score}, "keep": {"fps": rule}, "encode": {"latents": {**split, "fps": fps}},
+    }  # fmt: skip
+    source = {"generate": {"world": "w", **generate}, "columns": columns}
+    spec = parse({"name": "a", "sources": [source], "output": "y", "stages": stages})
+    again = parse(yaml.safe_load(yaml.safe_dump(dump(spec), sort_keys=False)))
+    assert again == spec
+    assert again.stages.split.params == split
+
+
+def test_a_module_that_cannot_be_imported_is_named_with_what_it_lacks(tmp_path, monkeypatch):
+    (tmp_path / "ill_filters").mkdir()
+    (tmp_path / "ill_filters" / "one.py").write_text("import no_such_library\n")
+    (tmp_path / "ill_filters" / "two.py").write_text("def f(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(registry.PACKAGES, "score", ("ill_filters",))
+    registry.names.cache_clear()
+    try:
+        for name, lacks in (("one", "No module named 'no_such_library'"), ("two", "SyntaxError: invalid syntax")):
+            with pytest.raises(SpecError, match=f"score '{name}': ill_filters.{name} cannot be imported: {lacks}"):
+                registry.resolve("score", name)
+    finally:
+        registry.names.cache_clear()

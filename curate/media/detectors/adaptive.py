@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -22,6 +23,17 @@ class Adaptive:
     def __init__(
         self, threshold: float = 3.5, window: int = 3, min_content: float = 15.0, min_scene_s: float = 0.6
     ) -> None:
+        for key, value in (("threshold", threshold), ("min_content", min_content), ("min_scene_s", min_scene_s)):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(f"{key} must be a number, got {value!r}")
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{key} must be at least 0 and finite, got {value}")
+        if threshold == 0:
+            raise ValueError("threshold must be above 0: at 0 every frame is a cut")
+        if isinstance(window, bool) or not isinstance(window, int):
+            raise TypeError(f"window must be a whole number, got {window!r}")
+        if window < 1:
+            raise ValueError(f"window must be at least 1, got {window}")
         self._detector = AdaptiveDetector(
             adaptive_threshold=threshold,
             window_width=window,
