@@ -1,20 +1,20 @@
 """The command line: verbs over the public API. Parameters live in the spec; `--set key=value` changes one for a run.
 
 Exit codes: 0 done, 1 an error, 2 the spec or the call is wrong (or the data is unscreened), 3 finished with more
-quarantined rows than `quarantine.max_share`, 74 storage full or damaged, 130 interrupted.
+quarantined rows than `quarantine.max_share`, 74 storage full or damaged, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from curate.errors import Interrupted, RushesError
+from curate.errors import Interrupted, RushesError, Terminated
 
 app = typer.Typer(
     help="Rushes: raw footage to a video model.", no_args_is_help=True, add_completion=False,
@@ -24,7 +24,6 @@ app = typer.Typer(
 SpecPath = Annotated[Path, typer.Argument(help="the pipeline's YAML file", metavar="SPEC")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="change one key for this run: key.path=value")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object for machines")]
-EXIT_QUARANTINED = 3
 
 
 def _load(path: Path, overrides: list[str] | None) -> Any:
@@ -36,20 +35,18 @@ def _load(path: Path, overrides: list[str] | None) -> Any:
 def _folder(path: Path) -> Any:
     """The run in an output folder, or the run of a spec file."""
     from curate.errors import SpecError
+    from curate.run import Run
     from curate.spec_file import load_spec
 
-    if path.is_dir():
-        if not (path / "spec.yaml").exists():
-            raise SpecError(f"{path} is not the output folder of a run: it has no spec.yaml")
-        loaded = load_spec(path / "spec.yaml", [f"output={path}"])
-    else:
-        loaded = load_spec(path)
-    from curate.run import Run
-
-    return Run(loaded)
+    if not path.is_dir():
+        return Run(load_spec(path))
+    if not (path / "spec.yaml").exists():
+        raise SpecError(f"{path} is not the output folder of a run: it has no spec.yaml")
+    # The folder may have been moved since its spec was written into it.
+    return Run(load_spec(path / "spec.yaml").model_copy(update={"output": str(path)}))
 
 
-def _progress() -> Callable[[str, int, int], None]:
+def _progress() -> Any:
     """A bar on a terminal, plain lines in a log."""
     from curate.progress import progress
 
@@ -71,16 +68,23 @@ def run(
     from curate.ledger import funnel
     from curate.run import Run
 
-    job = Run(_load(spec, overrides), _progress())
+    signal.signal(signal.SIGTERM, _terminate)
+    show = _progress()
+    job = Run(_load(spec, overrides), show)
     try:
         outcome = job.go(until)
-    except KeyboardInterrupt:
-        raise Interrupted("stopped; what was committed is kept, run again to go on") from None
+    except KeyboardInterrupt as stop:
+        code = getattr(stop, "exit_code", Interrupted("").exit_code)
+        raise Interrupted("stopped; what was committed is kept, run again to go on", code) from None
+    finally:
+        show.close()
     rows = funnel(outcome.ledger)
     value = {"output": str(job.out), "computed": outcome.computed, "funnel": rows}
     _say(value, as_json, [*_funnel_lines(rows), f"output: {job.out}"])
-    if outcome.quarantined_share > job.spec.quarantine.max_share:
-        raise typer.Exit(EXIT_QUARANTINED)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def _funnel_lines(rows: list[dict[str, Any]]) -> list[str]:

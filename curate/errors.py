@@ -1,17 +1,22 @@
 """One exception for each thing a person can do about it.
 
 RushesError                 every error that Rushes raises on purpose
-+-- SpecError               the YAML, the call or the plan is wrong: change it          (exit 2)
-|   +-- UnscreenedData      data without a valid screening receipt: screen it, or name it (exit 2)
++-- SpecError               the YAML, the call or the plan is wrong: change it                (exit 2)
+|   +-- UnscreenedData      data without a valid screening receipt: screen it, or name it     (exit 2)
 +-- InputRejected           one file or row cannot be used: it is quarantined, the run goes on
-+-- StageCrashed            a worker process died or ran out of time on a row          (quarantine)
-+-- Interrupted             Ctrl-C: run again to go on                                 (exit 130)
-+-- StorageError            the store cannot be read or written: free space, restore a part (exit 74)
+|   +-- Unreachable         its bytes cannot be had at present: tried again, then left for the next run
++-- TooManyQuarantined      more rows than `quarantine.max_share` could not be used           (exit 3)
++-- StageCrashed            workers cannot be started, or die outside of any row              (exit 1)
++-- StorageError            the store cannot be read or written: free space, restore a part   (exit 74)
++-- Interrupted             Ctrl-C or SIGTERM: run again to go on                             (exit 130, 143)
 """
 
 from __future__ import annotations
 
-__all__ = ["InputRejected", "Interrupted", "RushesError", "SpecError", "StageCrashed", "StorageError", "UnscreenedData"]
+__all__ = [
+    "InputRejected", "Interrupted", "RushesError", "SpecError", "StageCrashed", "StorageError", "Terminated",
+    "TooManyQuarantined", "Unreachable", "UnscreenedData",
+]  # fmt: skip
 
 
 class RushesError(Exception):
@@ -39,8 +44,18 @@ class InputRejected(RushesError):
         self.detail = detail
 
 
+class Unreachable(InputRejected):
+    """The bytes of a row cannot be had at present (a lost mount, an I/O error). It says nothing about the row."""
+
+
+class TooManyQuarantined(RushesError):
+    """More rows than `quarantine.max_share` are quarantined: nothing is exported or trained."""
+
+    exit_code = 3
+
+
 class StageCrashed(RushesError):
-    """A worker process ended or ran out of time while it worked on a row."""
+    """Worker processes cannot be started, or end when no row is in their hands."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -55,6 +70,14 @@ class StorageError(RushesError):
 
 
 class Interrupted(RushesError):
-    """A person stopped the run; what was committed is kept."""
+    """A person or a scheduler stopped the run; what was committed is kept."""
 
-    exit_code = 130
+    def __init__(self, message: str, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a scheduler sends it before it takes the machine: like Ctrl-C, with its own exit code."""
+
+    exit_code = 143

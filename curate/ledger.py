@@ -56,6 +56,7 @@ CLIP_FIELDS = (
     column("too_short", pa.bool_(), "", "below split.min_s"),
     column("caption.original", _TEXT, "", "the caption that came with the footage, if one covers this clip"),
 )
+CONFLICT = "conflict: "  # how sources.merged_metadata writes values that disagree
 _VERDICT = ("outcome", "stage", "reason", "evidence")
 
 
@@ -200,7 +201,8 @@ def _decided(clips: pa.Table, plan: Plan) -> pa.Table:
     verdicts.columns["evidence"][verdicts.open] = "{}"
     for name in _VERDICT:
         place = clips.schema.get_field_index(name)
-        clips = clips.set_column(place, clips.schema.field(name), pa.array(verdicts.columns[name].tolist(), pa.string()))
+        values = pa.array(verdicts.columns[name].tolist(), pa.string())
+        clips = clips.set_column(place, clips.schema.field(name), values)
     return clips
 
 
@@ -224,27 +226,32 @@ def _rule(clips: pa.Table, name: str, source: str, rule: Rule, verdicts: _Verdic
     """Apply one rule of `keep`. Motion is not asked of images: a single frame has none."""
     if rule.allow is not None or rule.deny is not None:
         values = clips[source].to_pylist()
-        refused = [
-            (rule.allow is not None and value not in rule.allow) or (rule.deny is not None and value in rule.deny)
-            for value in values
-        ]
+        refused = [_refused(rule, value) for value in values]
         facts = {k: list(v) for k, v in (("allow", rule.allow), ("deny", rule.deny)) if v is not None}
         verdicts.stop(
             np.array(refused, bool), "rejected", name, f"{name}:not_allowed", lambda i: {"value": values[i], **facts}
         )
         return
     numbers = _numbers(clips[source])
-    asked = np.array(clips["kind"].to_pylist(), object) != "image" if name.split(".")[0] == "motion" else True
+    asked = _numbers(clips["num_frames"]) > 1 if name.partition(".")[0] == "motion" else np.ones(len(numbers), bool)
+    missing = np.isnan(numbers) & asked
+    verdicts.stop(missing, "rejected", name, f"{name}:missing", lambda _: {"value": None})
     for bound, below in (("min", True), ("max", False)):
         limit = getattr(rule, bound)
         if limit is None:
             continue
-        # A comparison with NaN is false, so a missing value would pass; it must not.
-        wrong = (numbers < limit if below else numbers > limit) | np.isnan(numbers)
+        wrong = numbers < limit if below else numbers > limit
         reason = f"{name}:below_min" if below else f"{name}:above_max"
         verdicts.stop(
             wrong & asked, "rejected", name, reason, lambda i, b=bound, m=limit: {"value": _plain(numbers[i]), b: m}
         )
+
+
+def _refused(rule: Rule, value: str | None) -> bool:
+    """Where locations of equal bytes disagree, all of their values must be allowed, and none may be denied."""
+    values = [value] if value is None or not value.startswith(CONFLICT) else value.removeprefix(CONFLICT).split(" | ")
+    allowed = rule.allow is None or all(v in rule.allow for v in values)
+    return not allowed or (rule.deny is not None and any(v in rule.deny for v in values))
 
 
 def _duplicates(clips: pa.Table, verdicts: _Verdicts) -> None:

@@ -126,7 +126,8 @@ class Plan:
             return None
         captioner = build("captioner", self.stages.caption.with_, self.stages.caption.params, own=("with", "kinds"))
         known = {f"{name}.{field.name}" for name, score in self.scores.items() for field in score.fields}
-        known |= {f"probe.{field.name}" for field in schema.PROBE} | set(CLIP_COLUMNS)
+        # Only what the bytes decide: metadata may change without the clip's id, and so without the caption's key.
+        known |= {name for name, kind in CLIP_COLUMNS.items() if kind == "number"}
         for need in captioner.needs:
             if need not in known:
                 raise SpecError(f"caption: {captioner.name} reads {need!r}; add its score to `score:`")
@@ -180,8 +181,11 @@ class Plan:
 
             tables["check"] = Table("check", _key("check", [checks.VERSION, tables["caption"].key]), schema.CHECK)
         if self.stages.encode is not None:
+            from curate.stages import encode
+
             latents = self.stages.encode.latents
-            what = {**pixels, "codec": self.codec.fingerprint, "spec": latents.model_dump(mode="json")}
+            what = {**pixels, "encode": encode.VERSION, "codec": self.codec.fingerprint}
+            what["spec"] = latents.model_dump(mode="json")
             tables["latent"] = Table("latent", _key("latent", what), schema.LATENT)
             tables["text"] = Table("text", _key("text", self.text_encoder.fingerprint), schema.TEXT)
         return tables

@@ -6,17 +6,19 @@ import hashlib
 import json
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from curate import snapshots
 from curate.errors import SpecError
 from curate.ledger import by_source
 from curate.run import Run
-from curate.store import ids_of, rows_digest, table_digest
-from curate.worklist import clip_rows, media_rows, text_rows
+from curate.store import ids_of, rows_digest
+from curate.worklist import clip_rows, media_rows, text_rows, wanted_texts
 
 
 def survey(job: Run) -> list[dict[str, Any]]:
     """Every stage with its key, rows done, and rows to do as far as they are known now (None: it depends on others)."""
-    sources = by_source(job.locations)
     media = media_rows(job.plan, job.store, job.locations)
     ledger = job.ledger() if (job.out / "spec.yaml").exists() else None
     open_clips = clip_rows(job.plan, job.store, ledger) if ledger is not None else []
@@ -45,8 +47,6 @@ def survey(job: Run) -> list[dict[str, Any]]:
             rows.append(
                 {"stage": stage, "key": finished.get(stage, "-"), "done": int(stage in finished), "to_do": None}
             )
-    if not sources and not job.locations:
-        raise SpecError("the sources hold no file")
     return rows
 
 
@@ -74,9 +74,20 @@ def verified(job: Run) -> list[str]:
 
 
 def digest_of(job: Run) -> str:
-    """sha256 over the live rows of every table of the present plan, and over what each clip came to (DESIGN 6)."""
-    digests = {stage: table_digest(job.store.read(t.name, t.schema), t.schema) for stage, t in job.plan.tables.items()}
-    clips = job.ledger().clips
+    """sha256 over the live rows of every table, and over what each clip came to (DESIGN 6).
+
+    Live are the rows that the present plan wants: those of the sources' present clips, and of captions, latents and
+    texts those of the clips that got so far. So the way that led here does not matter.
+    """
+    ledger = job.ledger()
+    clips = ledger.clips
+    present = {"source_id": set(by_source(job.locations)), "clip_id": set(clips["clip_id"].to_pylist())}
+    encoded = clips.filter(pc.is_in(clips["stage"], value_set=pa.array(["", "caption", "check", "latent"])))
+    late = {"clip_id": set(encoded["clip_id"].to_pylist()), "text_id": set(wanted_texts(ledger))}
+    digests = {}
+    for stage, table in job.plan.tables.items():
+        wanted = late if stage in ("caption", "check", "latent", "text") else present
+        digests[stage] = job.store.digest(table.name, table.schema, wanted[table.schema.names[0]])
     digests["ledger"] = rows_digest(
         clips, ["clip_id", "outcome", "stage", "reason", *_snapshot_columns(clips.schema.names)], "clip_id"
     )

@@ -6,7 +6,6 @@ rule and new footage take the same path.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,18 +16,20 @@ from typing import Any
 import yaml
 
 from curate import snapshots
-from curate.engines import Engine, Shard, make_engine
-from curate.errors import SpecError, StorageError
+from curate.engines import Engine, Shard, cores, make_engine
+from curate.errors import RushesError, SpecError, TooManyQuarantined
 from curate.ledger import Ledger, build, funnel
 from curate.plan import Plan
 from curate.sources import Location, scan
 from curate.spec import Spec
-from curate.spec_file import dump
+from curate.spec_file import absolute, dump
 from curate.stages import dedup, export, learn
-from curate.store import Store, storage_errors, write_atomic
-from curate.worklist import clip_rows, media_rows, shards, text_rows
+from curate.store import Store, remove_litter, storage_errors, write_atomic
+from curate.worklist import clip_rows, media_rows, refuse_bad_texts, shards, text_rows
 
 STEPS = ("split", "dedup", "encode", "export", "train", "sample", "report")
+# What verbs that only look may have left in an output folder before its first run.
+_OURS = frozenset({"hashes.json", "footage"})
 Progress = Callable[[str, int, int], None]  # step, rows done, rows to do
 
 
@@ -62,15 +63,16 @@ class Run:
     def claim(self) -> None:
         """Take the output folder for this name, and write the spec into it."""
         path = self.out / "spec.yaml"
-        text = yaml.safe_dump(dump(self.spec), sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(dump(absolute(self.spec)), sort_keys=False, allow_unicode=True)
         if path.exists():
             owner = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("name")
             if owner != self.spec.name:
                 raise SpecError(f"output: {self.out} belongs to the run {owner!r}; choose another folder or that name")
-        elif self.out.is_dir() and any(self.out.iterdir()):
+        elif self.out.is_dir() and any(p.name not in _OURS and not p.match(".tmp-*") for p in self.out.iterdir()):
             raise SpecError(f"output: {self.out} holds files that no run of ours wrote; choose an empty folder")
         with storage_errors(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
+        remove_litter(self.out)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             write_atomic(path, text.encode(), replace=True)
 
@@ -84,12 +86,12 @@ class Run:
         """Every path of every source, hashed."""
         return scan(self.spec, self.out)
 
-    def ledger(self) -> Ledger:
-        """The ledger as the store has it now, duplicates joined if their snapshot can be had without an engine."""
+    def ledger(self, compute: bool = False) -> Ledger:
+        """The ledger as the store has it now; with `compute` a missing snapshot of duplicates is made first."""
         ledger = build(self.plan, self.store, self.locations)
         if self.plan.dedup is None:
             return ledger
-        joined, fresh = dedup.deduplicated(self.plan, self.store, ledger)
+        joined, fresh = dedup.deduplicated(self.plan, self.store, ledger, compute)
         if fresh:
             self.computed["dedup"] = 1
         return joined
@@ -106,28 +108,51 @@ class Run:
         self.claim()
         try:
             self._media()
-            ledger = self.ledger() if "dedup" in wanted else build(self.plan, self.store, self.locations)
+            ledger = self.ledger(compute="dedup" in wanted)
             if "encode" in wanted:
                 ledger = self._clips(ledger)
         finally:
             self.close()
         self._write_ledger(ledger)
-        if "export" in wanted and self.plan.stages.export is not None and self._anything_kept(ledger, wanted):
+        outcome = Outcome(ledger, self.computed)
+        learns = "export" in wanted and self.plan.stages.export is not None
+        refusal = self._refusal(outcome, learns)
+        if learns and refusal is None:
             self._learn(ledger, wanted)
         if "report" in wanted:
             self._report(ledger)
-        return Outcome(ledger, self.computed)
+        if refusal is not None:  # after the report, which shows why
+            raise refusal
+        return outcome
+
+    def _refusal(self, outcome: Outcome, learns: bool) -> RushesError | None:
+        """Why a run must not go on to the dataset, if it must not."""
+        share, limit = outcome.quarantined_share, self.spec.quarantine.max_share
+        if share > limit:
+            return TooManyQuarantined(
+                f"{share:.1%} of the rows are quarantined, more than quarantine.max_share = {limit:.1%}: "
+                f"`rushes quarantine {self.out}` lists them"
+            )
+        if learns and outcome.ledger.where("kept").num_rows == 0:
+            return SpecError(
+                f"nothing was kept, so there is nothing to export: `rushes status {self.out}` shows the reasons"
+            )
+        return None
 
     def _media(self) -> None:
         self._compute("split", ["media"], media_rows(self.plan, self.store, self.locations))
 
     def _clips(self, ledger: Ledger) -> Ledger:
-        rows = clip_rows(self.plan, self.store, ledger)
+        """Caption, check and encode what is wanted; a keeper that fails gives its place to the next of its cluster."""
         works = [stage for stage in ("caption", "check", "latent") if stage in self.plan.tables]
-        self._compute("encode", works, rows)
-        ledger = self.ledger() if rows else ledger
+        tried: set[str] = set()
+        while rows := [row for row in clip_rows(self.plan, self.store, ledger) if row["id"] not in tried]:
+            tried |= {row["id"] for row in rows}
+            self._compute("encode", works, rows)
+            ledger = self.ledger(compute=True)
         if "text" in self.plan.tables:
             self._compute("text", ["text"], text_rows(self.plan, self.store, ledger))
+            refuse_bad_texts(self.plan, self.store, ledger)
         return ledger
 
     def _learn(self, ledger: Ledger, wanted: tuple[str, ...]) -> None:
@@ -136,7 +161,7 @@ class Run:
         self._snapshot("export", key, receipt, lambda: export.export(self.plan, self.store, ledger, self.out))
         if self.spec.train is None or "train" not in wanted:
             return
-        train_key = learn.train_key(self.plan, key)
+        train_key = learn.train_key(self.plan, export.content_key(self.plan, ledger))
         run_dir = self.out / "train" / train_key
         self._snapshot(
             "train", train_key, run_dir / "run.json", lambda: learn.train(self.plan, self.out / "dataset", run_dir)
@@ -147,16 +172,6 @@ class Run:
         samples = self.out / "samples"
         self._snapshot(
             "sample", sample_key, samples / "prompts.jsonl", lambda: learn.sample(self.plan, run_dir, samples)
-        )
-
-    def _anything_kept(self, ledger: Ledger, wanted: tuple[str, ...]) -> bool:
-        """Refuse to export nothing; the report, which shows why nothing was kept, is written first."""
-        if ledger.where("kept").num_rows:
-            return True
-        if "report" in wanted:
-            self._report(ledger)
-        raise SpecError(
-            f"nothing was kept, so there is nothing to export: `rushes status {self.out}` shows the reasons"
         )
 
     def _report(self, ledger: Ledger) -> None:
@@ -179,7 +194,7 @@ class Run:
         if not rows:
             return
         self._engine = self._engine or make_engine(self.spec, self.out)
-        workers = self.spec.engine.workers or os.cpu_count() or 1
+        workers = self.spec.engine.workers or cores()
         cut = shards(rows, self.spec.engine.shard_rows, workers)
         done = 0
         self.progress(step, 0, len(rows))
@@ -189,7 +204,7 @@ class Run:
                 self.store.commit(parts)
                 done += rows_done
                 self.progress(step, done, len(rows))
-        self.computed[step] = len(rows)
+        self.computed[step] = self.computed.get(step, 0) + len(rows)
 
     def _write_ledger(self, ledger: Ledger) -> None:
         """Replace OUT/ledger.parquet when it would change."""
@@ -198,12 +213,11 @@ class Run:
 
         path = self.out / "ledger.parquet"
         table = ledger.table
-        if path.exists():
-            try:
-                if pq.read_table(path).equals(table):
-                    return
-            except (OSError, pa.ArrowException) as error:
-                raise StorageError(f"{path} cannot be read ({error}); delete it, it is a view") from error
+        try:
+            if path.exists() and pq.read_table(path).equals(table):
+                return
+        except (OSError, pa.ArrowException):
+            pass  # a damaged view is written anew
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         write_atomic(path, sink.getvalue().to_pybytes(), replace=True)

@@ -148,11 +148,6 @@ def score_table(score: type[Score]) -> pa.Schema:
     return table(_CLIP, *score.fields)
 
 
-def empty(schema: pa.Schema) -> pa.Table:
-    """A table of this schema without rows."""
-    return schema.empty_table()
-
-
 def rows_to_table(rows: Iterable[dict[str, object]], schema: pa.Schema) -> pa.Table:
     """Rows as a table; missing values are null, unknown keys are an error."""
     rows = list(rows)

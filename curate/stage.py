@@ -1,4 +1,4 @@
-"""The protocols that an extension sees: `Frames`, `Score`, `Clip`, `Stage`, `Captioner`, `Detector`.
+"""The protocols that an extension sees: `Frames`, `Score`, `Clip`, `Captioner`, `Detector`.
 
 Shape legend: T frames, H height, W width, C channels (1 for gray, 3 for rgb), all uint8.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -134,29 +134,3 @@ class Fault:
     reason: str
     detail: str = ""
     attempts: int = 1
-
-
-@runtime_checkable
-class Stage(Protocol):
-    """A row stage: one output row per input row. It runs in worker processes and holds no global state.
-
-    name, version and `params` are its identity; `needs` are the columns that it reads; `table` is the Arrow
-    schema that it adds, whose first field is the id.
-    """
-
-    name: str
-    version: int
-    needs: tuple[str, ...]
-    adds: pa.Schema
-
-    def setup(self) -> None:
-        """Load what is needed, once per worker process."""
-        ...
-
-    def run(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return one row per input row, in any order; raise InputRejected for a row that cannot be used."""
-        ...
-
-    def close(self) -> None:
-        """Release what setup took."""
-        ...

@@ -33,7 +33,9 @@ def submit(path: Path, overrides: list[str], address: str, until: str | None = N
     for override in overrides:
         command += ["--set", override]
     # The exit code is the last line of the log: a job's status only says that it failed.
-    entrypoint = f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(command)}; echo rushes-exit-code=$?"
+    entrypoint = (
+        f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(command)}; code=$?; echo rushes-exit-code=$code; exit $code"
+    )
     job = client.submit_job(entrypoint=entrypoint)
     print(f"job {job} on {address}", file=sys.stderr, flush=True)
     return _follow(client, job, (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED))

@@ -40,7 +40,7 @@ def attempt(name: str, inputs: list[str], overrides: list[str]) -> dict[str, Any
     with tempfile.TemporaryDirectory(prefix="rushes-try-") as folder:
         plan = Plan(_spec(name, folder, overrides))
         store = Store(Path(folder))
-        _measure(plan, store, inputs)
+        _measure(plan, store, inputs, decode=name != "probe")
         splits = dict(_by_input(store, plan, "split", inputs))
         probes = dict(_by_input(store, plan, "probe", inputs))
         if name == "probe":
@@ -64,7 +64,10 @@ def _spec(name: str, folder: str, overrides: list[str]) -> Spec:
     given = {}
     for item in overrides:
         key, _, value = item.partition("=")
-        given[key] = yaml.safe_load(value)
+        try:
+            given[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise SpecError(f"--set {key}: {value!r} is not a YAML value") from error
     stages: dict[str, Any] = {"split": {"detector": "fixed", "min_s": 0, "max_s": _WHOLE}}
     if name == "split":
         # Lengths are a matter of the pipeline; here the scenes themselves are asked for.
@@ -83,11 +86,11 @@ def _id(index: int, url: str) -> str:
     return fingerprint([index, url])
 
 
-def _measure(plan: Plan, store: Store, inputs: list[str]) -> None:
+def _measure(plan: Plan, store: Store, inputs: list[str], decode: bool) -> None:
     rows = [
         {
             "id": _id(i, url), "url": url if "://" in url else str(Path(url).absolute()), "need": ["media"],
-            "probe": True, "split": True, "clips": {}, "spans": None,
+            "probe": True, "split": decode, "clips": {}, "spans": None,
         }
         for i, url in enumerate(inputs)
     ]  # fmt: skip

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from curate import ids, schema
 from curate.engines import Shard
+from curate.errors import RushesError
 from curate.ledger import Ledger, by_source, good_captions
 from curate.plan import Plan
 from curate.sources import Location
@@ -84,10 +85,29 @@ def _columns(plan: Plan, clips: pa.Table) -> list[str]:
 def text_rows(plan: Plan, store: Store, ledger: Ledger) -> list[dict[str, Any]]:
     """Distinct texts of the kept clips, and the empty one, that have no features yet."""
     table = plan.tables["text"]
-    texts = {""} | {t for kind in good_captions(ledger.where("kept")).values() for t in kind if t is not None}
     have = ids_of(store.read(table.name, table.schema, ["text_id"]), "text_id")
-    named = sorted((ids.text_id(text), text) for text in texts)
+    named = sorted(wanted_texts(ledger).items())
     return [{"id": name, "text": text, "need": ["text"]} for name, text in named if name not in have]
+
+
+def refuse_bad_texts(plan: Plan, store: Store, ledger: Ledger) -> None:
+    """Stop when the encoder failed on a caption: a dataset whose captions have no features cannot be trained on.
+
+    Raises:
+        RushesError: with the first text and its fault.
+    """
+    table = plan.tables["text"]
+    wanted = wanted_texts(ledger)
+    for row in store.read(table.name, table.schema, ["text_id", "outcome", "reason", "detail"]).to_pylist():
+        if row["outcome"] != "ok" and row["text_id"] in wanted:
+            text = wanted[row["text_id"]]
+            raise RushesError(f"the text encoder failed on {text[:80]!r}: {row['reason']}: {row['detail']}")
+
+
+def wanted_texts(ledger: Ledger) -> dict[str, str]:
+    """Distinct captions of the kept clips, and the empty text, by their ids."""
+    texts = {""} | {t for kind in good_captions(ledger.where("kept")).values() for t in kind if t is not None}
+    return {ids.text_id(text): text for text in texts}
 
 
 def shards(rows: Sequence[dict[str, Any]], size: int, workers: int) -> list[Shard]:

@@ -29,6 +29,11 @@ class Engine(Protocol):
         ...
 
 
+def cores() -> int:
+    """Cores that this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def make_engine(spec: Spec, out: Path) -> Engine:
     """The engine that the spec names."""
     if spec.engine.kind == "ray":
@@ -37,4 +42,4 @@ def make_engine(spec: Spec, out: Path) -> Engine:
         return RayEngine(spec, out)
     from curate.engines.local import LocalEngine
 
-    return LocalEngine(spec, out, workers=spec.engine.workers or os.cpu_count() or 1)
+    return LocalEngine(spec, out, workers=spec.engine.workers or cores())

@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from curate.engines.wire import Closed, Wire
-from curate.errors import InputRejected, StorageError
+from curate.errors import InputRejected, StorageError, Unreachable
 from curate.stage import Fault
 
 _PR_SET_PDEATHSIG = 1
 _FLUSH_BYTES = 64 * 1024 * 1024  # a part is written when its rows weigh this much: memory stays bounded
 _ALIVE_EVERY_S = 1.0
+# A lost mount or a busy server comes back in seconds or not soon: two more tries, then the next run has its turn.
+_UNREACHABLE_RETRIES, _UNREACHABLE_PAUSE_S = 2, 1.0
 
 
 def confine(memory_gib: float, parent: int) -> None:
@@ -78,6 +80,7 @@ class Child:
         self._parts: list[dict[str, Any]] = []
         self._added: dict[str, dict[str, Any]] = {}
         self._bad: set[str] = set()
+        self._batch: list[str] = []
         work = self.work(message["work"])
         self._passes_on = work.passes_on
         known = {name: Fault(**fault) for name, fault in message["faults"].items()}
@@ -93,13 +96,16 @@ class Child:
             if row["id"] in known:
                 for stage, result in work.fault(row, known[row["id"]]):
                     self._emit(stage, {**result, "attempts": known[row["id"]].attempts})
+        self._batch = []
+        self.wire.send({"begin": []})  # from here on nobody can be blamed
         self._flush()
         passed = [{**row, **self._added.get(row["id"], {})} for row in message["rows"] if row["id"] not in self._bad]
         return {"parts": self._parts, "rows": passed if work.passes_on else []}
 
     def _run(self, work: Any, batch: list[dict[str, Any]], attempts: dict[str, int]) -> None:
         """Run a batch; when it raises, run its rows one by one, and write the guilty one's fault down."""
-        self.wire.send({"begin": [row["id"] for row in batch]})
+        self._batch = [row["id"] for row in batch]
+        self.wire.send({"begin": self._batch})
         start = time.monotonic()
         results: list[tuple[str, dict[str, Any]]] = []
         try:
@@ -111,6 +117,8 @@ class Child:
             self._emit_all(results, batch, start, attempts)
         except (StorageError, Closed):
             raise
+        except Unreachable as error:
+            self._again(work, batch, attempts, error)
         except MemoryError:
             self._blame(
                 work, batch, attempts, Fault("limit:memory", "the row needs more than engine.limits.memory_gib")
@@ -121,6 +129,21 @@ class Child:
             last = traceback.extract_tb(error.__traceback__)[-1]
             detail = f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})"
             self._blame(work, batch, attempts, Fault("stage:error", detail))
+
+    def _again(self, work: Any, batch: list[dict[str, Any]], attempts: dict[str, int], error: Unreachable) -> None:
+        """Try rows whose bytes could not be had once more, later; then leave them without a row, for the next run."""
+        if len(batch) > 1:
+            for row in batch:
+                self._run(work, [row], attempts)
+            return
+        name = batch[0]["id"]
+        tried = attempts.get(name, 0) + 1
+        if tried <= _UNREACHABLE_RETRIES:
+            time.sleep(_UNREACHABLE_PAUSE_S * tried)
+            self._run(work, batch, {**attempts, name: tried})
+            return
+        self._bad.add(name)
+        print(f"{batch[0].get('url', name)}: {error}; left for the next run", file=sys.stderr)
 
     def _blame(self, work: Any, batch: list[dict[str, Any]], attempts: dict[str, int], fault: Fault) -> None:
         if len(batch) > 1:
@@ -156,11 +179,15 @@ class Child:
     def _flush(self) -> None:
         from curate.schema import rows_to_table
 
+        if self._batch:
+            self.wire.send({"begin": []})  # a stalled disk is not the row's fault
         for stage, rows in self._rows.items():
             table = self.plan.tables[stage]
             self._parts.append(asdict(self.store.write_part(table.name, rows_to_table(rows, table.schema))))
         self._rows.clear()
         self._bytes = 0
+        if self._batch:
+            self.wire.send({"begin": self._batch})
 
 
 def _weight(value: Any) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 
 from curate.engines import Shard
 from curate.engines.supervisor import Supervisor
-from curate.errors import StorageError
+from curate.errors import RushesError, StorageError
 from curate.spec import Resource, Spec
 from curate.spec_file import dump, parse
 from curate.store import Part
@@ -28,7 +28,7 @@ _MAX_RESTARTS = 4
 
 
 class ShardActor:
-    """Runs the works of one pool on shards. A shard travels as JSON: rows, the parts so far, a storage error."""
+    """Runs the works of one pool on shards. A shard travels as JSON: rows, the parts so far, an error."""
 
     def __init__(self, spec: dict[str, Any], out: str, works: list[str]) -> None:
         self._supervisor = Supervisor(parse(spec), Path(out))
@@ -39,12 +39,12 @@ class ShardActor:
         return {"shard": [self._one(json.loads(str(text))) for text in batch["shard"]]}
 
     def _one(self, shard: dict[str, Any]) -> str:
-        if not shard.get("storage"):
+        if not shard.get("error"):
             try:
                 parts, rows = self._supervisor.run_chain(self._works, shard["rows"])
                 shard = {**shard, "rows": rows, "parts": [*shard["parts"], *(asdict(part) for part in parts)]}
-            except StorageError as error:
-                shard = {**shard, "storage": str(error)}
+            except RushesError as error:  # Ray would wrap it beyond recognition
+                shard = {**shard, "error": [type(error).__name__, str(error)]}
         return json.dumps(shard)
 
 
@@ -79,8 +79,9 @@ class RayEngine:
             pipeline = self._mapped(pipeline, resource, group)
         for row in pipeline.iter_rows():
             shard = json.loads(row["shard"])
-            if shard.get("storage"):
-                raise StorageError(shard["storage"])
+            if shard.get("error"):
+                name, message = shard["error"]
+                raise StorageError(message) if name == "StorageError" else RushesError(message)
             yield [Part(**part) for part in shard["parts"]], shard["count"]
 
     def _mapped(self, pipeline: Any, resource: Resource, works: list[str]) -> Any:
@@ -103,7 +104,10 @@ class RayEngine:
 
     def _pools(self, works: Sequence[str]) -> list[tuple[Resource, list[str]]]:
         """Neighbouring works with equal resources share a pool: a shard stays where it is."""
-        usual = Resource(workers=(1, self._spec.engine.workers or os.cpu_count() or 1))
+        import ray
+
+        whole = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        usual = Resource(workers=(1, self._spec.engine.workers or whole))
         pools: list[tuple[Resource, list[str]]] = []
         for work in works:
             resource = self._spec.engine.resources.get(work, usual)

@@ -113,6 +113,10 @@ class DecodePass:
         # A container may count frames that edit lists hide; a twentieth missing is a lost tail.
         if count < 0.95 * declared:
             raise InputRejected("decode:truncated", f"{count} of {declared} declared frames could be decoded")
+        # Without a count there is the declared length. It may be that of a sound track that goes on: more is allowed.
+        decoded_s, declared_s = float((self._end_pts - self._first_pts) * self._time_base), self.facts.duration_s
+        if declared == 0 and decoded_s < 0.8 * declared_s - 1.0:
+            raise InputRejected("decode:truncated", f"{decoded_s:.1f} of {declared_s:.1f} declared seconds")
 
     def _usual_step(self) -> int:
         """Ticks of one frame, from the declared rate: the length of a last frame that does not say it."""
@@ -274,6 +278,6 @@ def _frame_digest(image: VideoFrame) -> bytes:
         for plane in image.planes:
             padded = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[arg-type]
             digest.update(np.ascontiguousarray(padded[:, : plane.width]).data)
-    else:
-        digest.update(np.ascontiguousarray(image.to_ndarray()).data)
+    else:  # numpy has no layout for many of the others, and swscale reads them all
+        digest.update(np.ascontiguousarray(image.to_ndarray(format="rgb24")).data)
     return digest.digest()

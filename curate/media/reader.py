@@ -8,21 +8,22 @@ scaled by the same path, whoever asks: `VERSION` names that policy and is part o
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
-import fsspec
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
-from curate.errors import InputRejected
+from curate.errors import InputRejected, StorageError, Unreachable
+from curate.files import open_url
 from curate.stage import Frames
 
 VERSION = 1
@@ -30,6 +31,9 @@ VERSION = 1
 # What we demux. Playlists (hls, dash, concat), image sequences and devices are left out on purpose.
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,ogg,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,mpeg,flv,asf,gif"
 _IMAGE_FORMATS = frozenset({"png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe"})
+# Formats whose index says where key frames are. In the others (mpeg, mpegts, flv) a seek is a guess, and frames after
+# it come without a time or out of order: there a span is reached by decoding from the beginning.
+_INDEXED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 _MAX_PIXELS = 16384 * 8704  # a little over 16k x 8k: beyond it a frame alone is a gigabyte
 
 
@@ -64,28 +68,37 @@ class TimedFrame:
     image: VideoFrame
 
 
+class _Nameless:
+    """A file without its name."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
 @contextmanager
 def _open(url: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a source; every libav or file error becomes an InputRejected with a code."""
+    """Open a source; every libav error becomes an InputRejected, every lost file an Unreachable."""
     try:
-        with fsspec.open(url, "rb") as file:
+        file = open_url(url)
+    except InputRejected as error:  # it was there when it was hashed
+        raise Unreachable(error.reason, error.detail) from error
+    try:
+        with file:
             if not file.read(1):
                 raise InputRejected("source:empty", "the file has no bytes")
             file.seek(0)
-            # A file object gives libav no name and no protocol: only these bytes can be read.
+            # Only these bytes can be read: libav gets no protocol, and no name whose ending it could believe.
             options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
-            with av.open(file, mode="r", options=options, metadata_errors="replace") as container:
+            with av.open(_Nameless(file), mode="r", options=options, metadata_errors="replace") as container:
                 if not container.streams.video:
                     raise InputRejected("decode:no_video", "no video stream")
                 yield container, container.streams.video[0]
-    except InputRejected:
-        raise
-    except FileNotFoundError as error:
-        raise InputRejected("source:missing", str(error)) from error
     except (av.error.FFmpegError, ValueError, EOFError) as error:
         raise InputRejected("decode:error", f"{type(error).__name__}: {error}") from error
     except OSError as error:
-        raise InputRejected("source:unreadable", str(error)) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # our own spool, not the source
+            raise StorageError(f"no space left for temporary files: {error}; free space or set TMPDIR") from error
+        raise Unreachable("source:unreadable", str(error)) from error
 
 
 def probe(url: str) -> Probe:
@@ -136,38 +149,33 @@ def read(url: str, start_pts: int | None = None, end_pts: int | None = None) -> 
     with _open(url) as (container, stream):
         _facts(container, stream)
         stream.thread_type = "NONE"  # one core per worker; workers are what runs side by side
-        if start_pts is None:
-            yield from _decode(container, stream, None, end_pts)
-            return
-        try:
-            container.seek(start_pts, stream=stream, backward=True, any_frame=False)
+        if start_pts is None or container.format.name not in _INDEXED_FORMATS:
             yield from _decode(container, stream, start_pts, end_pts)
-        except _SeekedTooFar:
-            container.seek(0, stream=stream, backward=True, any_frame=False)
-            yield from _decode(container, stream, start_pts, end_pts, from_start=True)
-
-
-class _SeekedTooFar(Exception):
-    """The first frame after a seek lies behind the span's start."""
+            return
+        container.seek(start_pts, stream=stream, backward=True, any_frame=False)
+        found = _decode(container, stream, start_pts, end_pts)
+        first = next(found, None)
+        if first is not None and first.pts == start_pts:
+            yield first
+            yield from found
+            return
+    # The index led past the span's first frame: decode the file from its beginning.
+    with _open(url) as (container, stream):
+        stream.thread_type = "NONE"
+        yield from _decode(container, stream, start_pts, end_pts)
 
 
 def _decode(
-    container: InputContainer,
-    stream: VideoStream,
-    start_pts: int | None,
-    end_pts: int | None,
-    from_start: bool = False,
+    container: InputContainer, stream: VideoStream, start_pts: int | None, end_pts: int | None
 ) -> Iterator[TimedFrame]:
-    last, first = None, True
+    last = None
     for number, image in enumerate(container.decode(stream)):
         pts = image.pts if image.pts is not None else (0 if number == 0 else None)
         if pts is None:
             raise InputRejected("decode:no_pts", f"frame {number} has no presentation time")
         if last is not None and pts <= last:
             raise InputRejected("decode:pts_order", f"frame {number} at {pts} after {last}")
-        if first and start_pts is not None and pts > start_pts and not from_start:
-            raise _SeekedTooFar
-        first, last = False, pts
+        last = pts
         if end_pts is not None and pts >= end_pts:
             return
         if start_pts is None or pts >= start_pts:

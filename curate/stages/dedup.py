@@ -15,12 +15,17 @@ from curate.store import Store, align, rows_digest
 VERSION = 1
 
 
-def deduplicated(plan: Plan, store: Store, ledger: Ledger) -> tuple[Ledger, bool]:
-    """Join the duplicates of the present candidates into the ledger; tell whether they had to be computed."""
+def deduplicated(plan: Plan, store: Store, ledger: Ledger, compute: bool) -> tuple[Ledger, bool]:
+    """Join the duplicates of the present candidates into the ledger; tell whether they had to be computed.
+
+    Without `compute` a snapshot that is not there leaves its candidates pending.
+    """
     candidates = _candidates(plan, store, ledger)
     what = [VERSION, plan.dedup.model_dump(mode="json"), rows_digest(candidates, candidates.schema.names, "clip_id")]
     table = f"dedup-{plan.snapshot_key('dedup', what)}"
     fresh = not store.parts(table)
+    if fresh and not compute:
+        return ledger, False
     if fresh:
         from filters.dedup.cluster import find_duplicates
 
@@ -31,8 +36,12 @@ def deduplicated(plan: Plan, store: Store, ledger: Ledger) -> tuple[Ledger, bool
 
 
 def _candidates(plan: Plan, store: Store, ledger: Ledger) -> pa.Table:
-    """Clips that only the missing snapshot holds up."""
+    """Clips that only the missing snapshot holds up; one that failed later is no candidate, so that it keeps nobody."""
     open_clips = ledger.clips.filter(pc.equal(ledger.clips["stage"], "dedup"))
+    for stage in ("caption", "check", "latent"):
+        if stage in plan.tables:
+            failed = pc.equal(open_clips[f"{stage}.outcome"], "quarantined").fill_null(False)
+            open_clips = open_clips.filter(pc.invert(failed))
     return candidates_of(plan, store, open_clips.select(list(schema.DEDUP_FACTS)))
 
 

@@ -18,6 +18,7 @@ from curate.spec import Latents
 from curate.stages import ClipWork
 
 Row = dict[str, Any]
+VERSION = 1  # part of the key of latents: raise it when sampling, scaling or cropping changes
 
 
 class LatentWork(ClipWork):
@@ -72,7 +73,8 @@ def _frames(row: Row, spec: Latents, time_factor: int, alive: Callable[[], None]
     crop: list[int] = []
     # A grid point is taken when the next frame lies beyond it: what is shown at that moment is the frame before.
     last: np.ndarray | None = None
-    for frame in reader.read(row["url"], row["start_pts"], row["end_pts"]):
+    seen = 0
+    for seen, frame in enumerate(reader.read(row["url"], row["start_pts"], row["end_pts"]), 1):  # noqa: B007 see below
         alive()
         time_s = float((frame.pts - row["start_pts"]) * time_base)
         if step_s is not None:
@@ -86,8 +88,11 @@ def _frames(row: Row, spec: Latents, time_factor: int, alive: Callable[[], None]
             frames.append(pixels)
         if len(frames) >= spec.max_frames:
             break
+    else:  # read to its end, a span must hold what the split counted
+        if seen != row["num_frames"]:
+            raise InputRejected("decode:span", f"the span gave {seen} frames, its split counted {row['num_frames']}")
     if last is None:
-        raise InputRejected("decode:no_frames", "the span holds no frame any more")
+        raise InputRejected("decode:no_frames", "the span holds no frame")
     length_s = float((row["end_pts"] - row["start_pts"]) * time_base)
     while step_s is not None and len(frames) < spec.max_frames and len(frames) * step_s < length_s - 1e-6:
         frames.append(last)

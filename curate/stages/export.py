@@ -33,6 +33,7 @@ def export(plan: Plan, store: Store, ledger: Ledger, out: Path) -> str:
     encode = plan.stages.encode
     header = {
         "name": plan.spec.name,
+        "content": content_key(plan, ledger),
         "codec": {"name": encode.latents.codec, "params": encode.latents.params, "fingerprint": plan.codec.fingerprint},
         "text_encoder": {
             "name": encode.text.encoder, "params": encode.text.params, "fingerprint": plan.text_encoder.fingerprint,
@@ -55,6 +56,13 @@ def export_key(plan: Plan, ledger: Ledger) -> str:
         receipt(plan, ledger),
     ]  # fmt: skip
     return plan.snapshot_key("export", what)
+
+
+def content_key(plan: Plan, ledger: Ledger) -> str:
+    """Key of what a model learns from: clips, captions, latents, texts. Counts, names and shard sizes are not part."""
+    kept = _columns(ledger)
+    what = [plan.tables["latent"].key, plan.tables["text"].key, rows_digest(kept, kept.schema.names, "clip_id")]
+    return plan.snapshot_key("content", what)
 
 
 def receipt(plan: Plan, ledger: Ledger) -> dict[str, Any]:

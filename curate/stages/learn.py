@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from curate.errors import RushesError, SpecError, UnscreenedData
+from curate.errors import RushesError, SpecError, Terminated, UnscreenedData
 from curate.plan import Plan
 from curate.spec import REQUIRED_CATEGORIES
 from curate.store import write_atomic
@@ -20,17 +20,20 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
 
-def train_key(plan: Plan, dataset_digest: str) -> str:
+def train_key(plan: Plan, content: str) -> str:
     """Key of a training run: its data, and its configuration without what only schedules it."""
     from trainer.config import SCHEDULING, VERSION
 
     config = plan.spec.train.model_dump(mode="json", exclude=set(SCHEDULING))
-    return plan.snapshot_key("train", [VERSION, dataset_digest, config])
+    return plan.snapshot_key("train", [VERSION, content, config])
 
 
 def sample_key(plan: Plan, train: str, requests: Any) -> str:
-    """Key of the samples: the run that makes them and what was asked."""
-    return plan.snapshot_key("sample", [train, plan.spec.sample.model_dump(mode="json"), requests])
+    """Key of the samples: the run that makes them, what was asked, and the bytes of what was given."""
+    given = [request[name] for request in requests for name in ("image", "video") if name in request]
+    digests = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in given if Path(path).is_file()}
+    config = plan.spec.sample.model_dump(mode="json", exclude={"threads", "prompts"})
+    return plan.snapshot_key("sample", [train, config, requests, digests])
 
 
 def refuse_unscreened(plan: Plan) -> None:
@@ -95,30 +98,40 @@ def _die_with_parent() -> None:
 
 
 def _run(arguments: list[str], what: str) -> None:
-    """Run a module; its log goes to our stderr, its last line there is the error."""
+    """Run a module; its log goes to our stderr, its last line there is the error.
+
+    It has a session of its own: a terminal's Ctrl-C reaches us alone, and we pass it on once, since a second one would
+    end it before its checkpoint is written.
+    """
     process = subprocess.Popen(
         [sys.executable, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ},
+        start_new_session=True,
         preexec_fn=_die_with_parent,
     )
-    assert process.stderr is not None
-    last = ""
     try:
-        for line in process.stderr:
-            sys.stderr.write(line)
-            last = line.strip() or last
-        code = process.wait()
-    except KeyboardInterrupt:
-        process.wait(timeout=60)  # Ctrl-C reached it too: it saves a checkpoint and goes
+        last = _relay(process)
+    except KeyboardInterrupt as stop:
+        process.send_signal(signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+        _relay(process)  # it saves a checkpoint and goes
+        process.wait()
         raise
-    if code == 130:
-        raise KeyboardInterrupt
-    if code == UnscreenedData.exit_code:
+    code = process.wait()
+    if code == SpecError.exit_code:
         raise (UnscreenedData if "screened" in last or "receipt" in last else SpecError)(last.removeprefix("error: "))
     if code != 0:
         raise RushesError(
             f"{what} ended with exit code {code}: {last or 'no message'}; run again to go on from its last checkpoint"
         )
+
+
+def _relay(process: subprocess.Popen[str]) -> str:
+    """Pass a process's stderr on until it closes; its last line."""
+    assert process.stderr is not None
+    last = ""
+    for line in process.stderr:
+        sys.stderr.write(line)
+        last = line.strip() or last
+    return last

@@ -19,14 +19,23 @@ META = dict.fromkeys(("license", "origin", "acquired_at", "generator", "is_synth
 META |= {"source_class": "in_house", "original_caption": None}
 DONE = {"outcome": "ok", "reason": "", "detail": "", "attempts": 1, "seconds": 0.0}
 BAD = {"outcome": "quarantined", "reason": "decode:error", "detail": "d", "attempts": 1, "seconds": 0.0}
-STAGES = [{"score": ["motion", "sharpness"]}, {"keep": {"motion": {"min": 0.5}, "sharpness": {"min": 0.25, "max": 0.75}}}]
+STAGES = [
+    {"score": ["motion", "sharpness"]},
+    {"keep": {"motion": {"min": 0.5}, "sharpness": {"min": 0.25, "max": 0.75}}},
+]
 
 fate = st.sampled_from(["ok", "ok", "ok", "quarantined", "missing"])
 clip = st.fixed_dictionaries(
     {"motion": fate, "sharpness": fate, "m": st.floats(0, 1), "s": st.floats(0, 1), "short": st.booleans()}
 )
 source = st.fixed_dictionaries(
-    {"probe": fate, "split": fate, "clips": st.lists(clip, max_size=4), "places": st.integers(1, 3), "image": st.booleans()}
+    {
+        "probe": fate,
+        "split": fate,
+        "clips": st.lists(clip, max_size=4),
+        "places": st.integers(1, 3),
+        "image": st.booleans(),
+    }
 )
 
 
@@ -76,9 +85,7 @@ def test_conservation_and_monotone_rules(tmp_path_factory, sources):
     store, locations = _filled(out, plan, sources)
     ledger = build(plan, store, locations)
     rows = ledger.table.to_pylist()
-    candidates = sum(
-        len(s["clips"]) for s in sources if s["probe"] == "ok" and s["split"] == "ok"
-    )
+    candidates = sum(len(s["clips"]) for s in sources if s["probe"] == "ok" and s["split"] == "ok")
     without = sum(1 for s in sources if not (s["probe"] == "ok" and s["split"] == "ok"))
     extra = sum(s["places"] - 1 for s in sources)
     assert len(rows) == candidates + without + extra + 1
@@ -99,11 +106,19 @@ def test_conservation_and_monotone_rules(tmp_path_factory, sources):
 
 def test_a_missing_value_is_not_a_pass(tmp_path):
     plan = _plan(tmp_path, motion={"max": 0.9, "min": 0.1})
-    store, locations = _filled(tmp_path, plan, [])
+    store, _ = _filled(tmp_path, plan, [])
     rows = {"probe": [], "split": [], "motion": [], "sharpness": [], "content": [], "frames": []}
     name = "f" * 32
     facts = {"kind": "video", "fps": 8.0, "width": 8, "height": 8, "stream_index": 0, "time_base": "1/8"}
-    span = {"clip_id": "c", "start_pts": 0, "end_pts": 8, "start_s": 0.0, "end_s": 1.0, "num_frames": 8, "too_short": False}
+    span = {
+        "clip_id": "c",
+        "start_pts": 0,
+        "end_pts": 8,
+        "start_s": 0.0,
+        "end_s": 1.0,
+        "num_frames": 8,
+        "too_short": False,
+    }
     rows["probe"] = [{"source_id": name, **facts, **DONE}]
     rows["split"] = [{"source_id": name, "clips": [span], **DONE}]
     for stage in ("motion", "sharpness", "content", "frames"):

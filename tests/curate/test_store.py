@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from curate import schema
 from curate.errors import StorageError
-from curate.store import Store, align, rows_digest, table_digest, write_atomic
+from curate.store import Store, align, rows_digest, write_atomic
 
 TABLE = "content-k"
 
@@ -47,11 +47,26 @@ def test_part_layout_and_operational_columns_are_in_no_digest(tmp_path):
     for name in "dbca":
         slow = _rows([name]).set_column(6, schema.CONTENT.field("seconds"), pa.array([9.9]))
         many.commit([many.write_part(TABLE, slow)])
-    digests = [table_digest(s.read(TABLE, schema.CONTENT), schema.CONTENT) for s in (one, many)]
+    digests = [s.digest(TABLE, schema.CONTENT, set("abcd")) for s in (one, many)]
     assert digests[0] == digests[1]
     changed = Store(tmp_path / "changed")
     changed.commit([changed.write_part(TABLE, _rows("abc"))])
-    assert table_digest(changed.read(TABLE, schema.CONTENT), schema.CONTENT) != digests[0]
+    assert changed.digest(TABLE, schema.CONTENT, set("abcd")) != digests[0]
+    assert changed.digest(TABLE, schema.CONTENT, set("abc")) == one.digest(TABLE, schema.CONTENT, set("abc"))
+
+
+def test_a_manifest_that_a_listing_missed_is_read_later(tmp_path):
+    writer = Store(tmp_path)
+    for name in "abc":
+        writer.commit([writer.write_part(TABLE, _rows([name]))])
+    hidden = tmp_path / "manifest" / "0000000001.json"
+    hidden.rename(tmp_path / "hidden")
+    reader = Store(tmp_path)
+    assert reader.read(TABLE, schema.CONTENT)["clip_id"].to_pylist() == ["a"]
+    (tmp_path / "hidden").rename(hidden)
+    reader.commit([reader.write_part(TABLE, _rows(["d"]))])
+    assert sorted(Store(tmp_path).read(TABLE, schema.CONTENT)["clip_id"].to_pylist()) == list("abcd")
+    assert sorted(reader.read(TABLE, schema.CONTENT)["clip_id"].to_pylist()) == list("abcd")
 
 
 def _commit_many(out: Path, name: str, count: int) -> None:

@@ -1,0 +1,136 @@
+"""Faults that a review found in the chain, each with the case that showed it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import av
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import rushes, scene, spec_dict, write_clip, write_spec
+
+
+def _run(spec, *more):
+    done = rushes("run", spec, "--json", *more)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _counts(result):
+    return {row["outcome"]: row["rows"] for row in result["funnel"]}
+
+
+def _short(footage, out, **changes):
+    raw = spec_dict(footage, out, **changes)
+    raw["stages"] = raw["stages"][:3]
+    return raw
+
+
+def test_footage_that_is_away_for_a_while_is_not_quarantined_for_ever(tmp_path):
+    """Hashed, then gone, then back: nothing was said about the clip in between."""
+    path = write_clip(tmp_path / "f" / "a.mp4", (1,))
+    spec = write_spec(tmp_path / "s.yaml", _short(tmp_path / "f", tmp_path / "out"))
+    assert rushes("plan", spec).returncode == 0  # hashes it
+    path.rename(tmp_path / "away.mp4")
+    path.symlink_to("/proc/self/mem")  # a regular file that fails when it is read: an I/O error
+    run = rushes("run", spec, "--until", "dedup", "--json")
+    assert run.returncode == 0
+    path.unlink()
+    (tmp_path / "away.mp4").rename(path)
+    assert _counts(_run(spec, "--until", "dedup")) == {"kept": 1}
+
+
+def test_plan_before_the_first_run_does_not_spoil_it(tmp_path, footage):
+    spec = write_spec(tmp_path / "s.yaml", _short(footage, tmp_path / "out"))
+    assert rushes("plan", spec).returncode == 0
+    assert "kept" in _counts(_run(spec, "--until", "dedup"))
+
+
+def test_clips_of_an_mpeg_program_stream_are_encoded_whole(tmp_path):
+    path = tmp_path / "f" / "a.mpg"
+    path.parent.mkdir()
+    with av.open(str(path), "w", format="mpeg") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.bit_rate = 2_000_000
+        for seed in (1, 2, 3):
+            for pixels in scene(seed, frames=50):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    raw = spec_dict(tmp_path / "f", tmp_path / "out")
+    raw["stages"][7]["encode"]["latents"]["max_frames"] = 65
+    _run(write_spec(tmp_path / "s.yaml", raw), "--until", "export")
+    ledger = [row for row in pq.read_table(tmp_path / "out" / "ledger.parquet").to_pylist() if row["clip_id"]]
+    assert sum(row["num_frames"] for row in ledger) == 150
+    frames = pq.read_table(tmp_path / "out" / "dataset" / "clips")["num_frames"].to_pylist()
+    assert sorted(frames) == sorted(1 + (row["num_frames"] - 1) // 4 * 4 for row in ledger if row["outcome"] == "kept")
+    assert all(row["outcome"] in ("kept", "duplicate") for row in ledger)
+
+
+@pytest.mark.parametrize("pixel_format", ["yuvj420p", "yuvj422p", "yuvj444p"])
+def test_camera_pixel_formats_are_read(tmp_path, pixel_format):
+    path = tmp_path / f"{pixel_format}.jpg"
+    with av.open(str(path), "w", format="image2") as container:
+        stream = container.add_stream("mjpeg", rate=1)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, pixel_format
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(scene(1, frames=1)[0], format="rgb24")))
+        container.mux(stream.encode())
+    tried = json.loads(rushes("try", "exposure", path, "--json").stdout)
+    assert tried["results"][0]["outcome"] == "ok"
+
+
+def test_more_quarantine_than_allowed_ends_before_the_export(tmp_path, footage):
+    import shutil
+
+    shutil.copytree(footage, tmp_path / "f")
+    for number in range(9):
+        (tmp_path / "f" / f"bad{number}.mp4").write_text(f"no video {number}")
+    raw = spec_dict(tmp_path / "f", tmp_path / "out", quarantine={"max_share": 0.3})
+    done = rushes("run", write_spec(tmp_path / "s.yaml", raw))
+    assert done.returncode == 3
+    assert "rushes quarantine" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out" / "dataset").exists()
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_one_more_bad_file_does_not_train_again(tmp_path, footage):
+    import shutil
+
+    shutil.copytree(footage, tmp_path / "f")
+    raw = spec_dict(tmp_path / "f", tmp_path / "out")
+    raw["train"] = {"steps": 2, "batch": 2, "captions": {"short": 1.0}, "threads": 1}
+    raw["train"]["allow_unscreened"] = ["explicit", "violence", "hate"]
+    spec = write_spec(tmp_path / "s.yaml", raw)
+    assert "train" in _run(spec)["computed"]
+    (tmp_path / "f" / "bad.mp4").write_text("no video")
+    assert "train" not in _run(spec)["computed"]
+
+
+def test_the_digest_does_not_know_the_way(tmp_path, footage):
+    """Long clips first and short ones later, or short ones at once: the same rows are live."""
+    digests = []
+    for name, lengths in (("detour", (10, 1.0)), ("straight", (1.0,))):
+        raw = spec_dict(footage, tmp_path / name)
+        for longest in lengths:
+            raw["stages"][0]["split"]["max_s"] = longest
+            _run(write_spec(tmp_path / f"{name}.yaml", raw), "--until", "encode")
+        digests.append(rushes("verify", tmp_path / name, "--digest").stdout)
+    assert digests[0] == digests[1] != ""
+
+
+def test_a_failed_job_has_a_failed_exit_code():
+    """The shell line of a submitted job: its log ends with the code, and so does the job."""
+    line = "false; code=$?; echo rushes-exit-code=$code; exit $code"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "rushes-exit-code=1\n")
+
+
+def test_status_works_from_another_folder(tmp_path, footage):
+    spec = write_spec(tmp_path / "s.yaml", _short(footage.name, "2024"))
+    done = rushes("run", spec, "--until", "dedup", cwd=footage.parent)
+    assert done.returncode == 0, done.stderr
+    out = footage.parent / "2024"
+    assert rushes("status", out, cwd=tmp_path).returncode == 0
+    assert rushes("status", "2024", cwd=footage.parent).returncode == 0
