@@ -51,7 +51,7 @@ def call(command: list[str], folder: Path) -> str:
 
 def one_seed(seed: int, folder: Path, kit: Path) -> dict[str, float]:
     """Run the pipeline with one seed of training; return the judge's accuracies and the core-seconds trained."""
-    out = folder / f"run-{seed}"
+    out = folder / "run"  # one folder: the latents are made once, each seed trains and samples anew
     settings = {
         "sources.0.path": folder / "world" / "manifest.jsonl", "sample.prompts": folder / "prompts.jsonl",
         "output": out, "train.seed": seed, "sample.seed": 1000 * seed,
@@ -59,10 +59,10 @@ def one_seed(seed: int, folder: Path, kit: Path) -> dict[str, float]:
     changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     spec = str(REPOSITORY / "pipelines" / "shapes.yaml")
     call([sys.executable, "-m", "curate.cli", "run", spec, *changes], REPOSITORY)
-    samples = next(path.parent for path in sorted(out.rglob("prompts.jsonl")))
+    samples = out / "samples"
     judge = [sys.executable, "judge.py", "--batch", str(samples), "--prompts", str(samples / "prompts.jsonl")]
     judged = call(judge, kit)
-    log = next(iter(sorted(out.rglob("log.jsonl"))))
+    log = out / "train" / json.loads((out / "snapshots.json").read_bytes())["train"] / "log.jsonl"
     seconds = sum(json.loads(line)["core_seconds"] for line in log.read_text().splitlines())
     return {**json.loads(judged.splitlines()[-1]), "core_seconds": round(seconds, 1)}
 
