@@ -136,13 +136,20 @@ def explain(
 def verify(
     out: Annotated[Path, typer.Argument(help="an output folder or a spec")],
     digest: Annotated[bool, typer.Option("--digest", help="print the digest of what the store holds")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="forget damaged parts; the next run makes them again")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compare every part with the manifest, and the dataset with its receipt."""
     from curate.errors import StorageError
-    from curate.planning import digest_of, verified
+    from curate.planning import digest_of, repaired, verified
 
     job = _folder(out)
+    if repair:
+        count = repaired(job)
+        _say({"repaired": count}, as_json, [f"{count} damaged parts forgotten; run again to make their rows"])
+        return
     faults = verified(job)
     if faults:
         raise StorageError("; ".join(faults[:10]) + (f"; and {len(faults) - 10} more" if len(faults) > 10 else ""))
@@ -153,11 +160,25 @@ def verify(
 
 
 @app.command()
-def quarantine(out: Annotated[Path, typer.Argument(help="an output folder or a spec")], as_json: Json = False) -> None:
-    """List what could not be used, with the reason."""
+def quarantine(
+    out: Annotated[Path, typer.Argument(help="an output folder or a spec")],
+    retry: Annotated[
+        str | None,
+        typer.Option("--retry", help="let the next run try rows again whose reason begins so: timeout, crash"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List what could not be used, with the reason; or have it tried again."""
     import pyarrow.compute as pc
 
-    table = _folder(out).ledger().table
+    job = _folder(out)
+    if retry is not None:
+        from curate.planning import retried
+
+        count = retried(job, retry)
+        _say({"withdrawn": count}, as_json, [f"{count} rows will be tried again by the next run"])
+        return
+    table = job.ledger().table
     rows = table.filter(pc.equal(table["outcome"], "quarantined")).select(
         ["url", "clip_id", "stage", "reason", "evidence"]
     )

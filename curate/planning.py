@@ -64,7 +64,7 @@ def verified(job: Run) -> list[str]:
     from curate.dataset.receipts import REQUIRED_CATEGORIES, verify_receipt
     from curate.errors import UnscreenedData
 
-    faults = job.store.verify()
+    faults = [f"{path} {what}" for path, what in job.store.verify().items()]
     if (job.out / "dataset").is_dir():
         try:
             verify_receipt(job.out / "dataset", REQUIRED_CATEGORIES)
@@ -99,3 +99,23 @@ def digest_of(job: Run) -> str:
 
 def _snapshot_columns(names: list[str]) -> list[str]:
     return [name for name in names if name.startswith("dedup.")]
+
+
+def repaired(job: Run) -> int:
+    """Take damaged parts off the list; the next run makes their rows again. How many there were."""
+    damaged = job.store.verify()
+    job.store.remove(list(damaged))
+    return len(damaged)
+
+
+def retried(job: Run, reason: str) -> int:
+    """Withdraw the quarantined rows whose reason begins so; the next run tries them again. How many there were."""
+    count = 0
+    for table in job.plan.tables.values():
+        key = table.schema.names[0]
+        rows = job.store.read(table.name, table.schema, [key, "outcome", "reason"]).to_pylist()
+        ids = {r[key] for r in rows if r["outcome"] == "quarantined" and r["reason"].startswith(reason)}
+        if ids:
+            job.store.withdraw(table.name, ids)
+            count += len(ids)
+    return count

@@ -1,6 +1,7 @@
 """The store: Parquet parts that a numbered manifest lists. A file that no manifest lists does not exist.
 
     OUT/manifest/0000000042.json                      {"parts": [{table, path, sha256, rows}], "all": false}
+                                                      and, rarely, "withdrawn": {path: [id]}, "removed": [path]
     OUT/stages/<stage>-<key>/part-<sha256[:16]>.parquet
 
 Workers write parts, only a driver commits them, by creating the next manifest number if it is absent (a hard link:
@@ -110,6 +111,7 @@ class Store:
         self.out = Path(out)
         self._parts: dict[str, list[Part]] = defaultdict(list)
         self._listed: set[str] = set()
+        self._withdrawn: dict[str, set[str]] = {}  # part -> ids that are to be made again
         self._next = 0
         self.refresh()
 
@@ -142,22 +144,46 @@ class Store:
         return self.out / "manifest" / f"{number:010d}.json"
 
     def _apply(self, manifest: dict) -> None:
+        removed = set(manifest.get("removed", ()))
+        self._listed -= removed
+        for table in self._parts if removed else ():
+            self._parts[table] = [part for part in self._parts[table] if part.path not in removed]
         for entry in manifest["parts"]:
             part = Part(**entry)
             if part.path not in self._listed:
                 self._listed.add(part.path)
                 self._parts[part.table].append(part)
+            self._withdrawn.pop(part.path, None)  # listed again: its rows came out the same
+        for path, ids in manifest.get("withdrawn", {}).items():
+            self._withdrawn.setdefault(path, set()).update(ids)
 
     def commit(self, parts: Sequence[Part]) -> None:
         """List new parts in the next manifest; on a lost number read on and try the next."""
+        self._commit(parts, {}, [])
+
+    def withdraw(self, table: str, ids: set[str]) -> None:
+        """Take the present rows of these ids back, so that a run makes them again."""
+        key = self.parts(table)
+        self._commit([], {part.path: sorted(ids) for part in key}, [])
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Take damaged parts off the list, so that a run makes their rows again."""
+        self._commit([], {}, list(paths))
+
+    def _commit(self, parts: Sequence[Part], withdrawn: dict[str, list[str]], removed: list[str]) -> None:
         while True:
-            fresh = [part for part in parts if part.path not in self._listed]
-            if not fresh:
+            fresh = [part for part in parts if part.path not in self._listed or part.path in self._withdrawn]
+            if not fresh and not withdrawn and not removed:
                 return
             number = self._next
             whole = number > 0 and number % _CHECKPOINT_EVERY == 0
             listed = [part for table in self._parts.values() for part in table] if whole else []
-            manifest = {"all": whole, "parts": [asdict(part) for part in [*listed, *fresh]]}
+            manifest: dict = {"all": whole, "parts": [asdict(part) for part in [*listed, *fresh]]}
+            taken = {path: sorted(ids) for path, ids in self._withdrawn.items()} if whole else {}
+            if taken or withdrawn:
+                manifest["withdrawn"] = {**taken, **{p: sorted({*taken.get(p, ()), *i}) for p, i in withdrawn.items()}}
+            if removed:
+                manifest["removed"] = removed
             data = json.dumps(manifest, separators=(",", ":")).encode()
             if write_atomic(self._manifest_path(number), data, replace=False):
                 self._apply(manifest)
@@ -195,19 +221,26 @@ class Store:
         pieces = []
         for part in self.parts(table):
             try:
-                pieces.append(read_columns(self.out / part.path, names))
+                pieces.append(self._standing(part, read_columns(self.out / part.path, names), names[0]))
             except (OSError, pa.ArrowException) as error:
                 raise StorageError(f"part {part.path} cannot be read ({error}); see: rushes verify") from error
         if not pieces:
             return wanted.empty_table()
         return _first_of_each(pa.concat_tables(pieces).cast(wanted), names[0])
 
+    def _standing(self, part: Part, rows: pa.Table, key: str) -> pa.Table:
+        """The rows of a part that nobody has withdrawn."""
+        gone = self._withdrawn.get(part.path)
+        if not gone:
+            return rows
+        return rows.filter(pc.invert(pc.is_in(rows[key], value_set=pa.array(sorted(gone), pa.string()))))
+
     def digest(self, table: str, schema: pa.Schema, ids: set[str]) -> str:
         """Digest of the rows of these ids, operational columns left out (DESIGN 6); one part at a time in memory."""
         names = [field.name for field in schema if not is_operational(field)]
         found: dict[str, str] = {}
         for part in self.parts(table):
-            rows = read_columns(self.out / part.path, names)
+            rows = self._standing(part, read_columns(self.out / part.path, names), names[0])
             rows = rows.filter(pc.is_in(rows[names[0]], value_set=pa.array(sorted(ids), pa.string())))
             for key, digest in zip(rows[names[0]].to_pylist(), _row_digests(rows, names), strict=True):
                 found.setdefault(key, digest)
@@ -215,16 +248,16 @@ class Store:
 
     # -- checks ------------------------------------------------------------------------------------------------
 
-    def verify(self) -> list[str]:
-        """Compare every live part with its manifest; return a sentence for each one that is damaged or gone."""
-        faults = []
+    def verify(self) -> dict[str, str]:
+        """Compare every live part with its manifest; what is wrong with each one that is damaged or gone, by path."""
+        faults = {}
         for table in self.tables():
             for part in self.parts(table):
                 path = self.out / part.path
                 if not path.exists():
-                    faults.append(f"{part.path} is missing")
+                    faults[part.path] = "is missing"
                 elif hashlib.sha256(path.read_bytes()).hexdigest() != part.sha256:
-                    faults.append(f"{part.path} differs from its manifest")
+                    faults[part.path] = "differs from its manifest"
         return faults
 
 

@@ -143,8 +143,8 @@ def test_another_name_is_refused_and_an_edited_spec_goes_on(copy):
     assert "belongs to the run 'test'" in done.stderr
 
 
-def test_damaged_parts_are_found(copy):
-    _, root = copy
+def test_damaged_parts_are_found_and_made_again(copy):
+    raw, root = copy
     part = next((root / "out" / "stages").glob("latent-*/part-*.parquet"))
     data = bytearray(part.read_bytes())
     data[len(data) // 2] ^= 1
@@ -152,3 +152,8 @@ def test_damaged_parts_are_found(copy):
     done = rushes("verify", root / "out")
     assert done.returncode == 74
     assert part.name in done.stderr
+    before = rushes("verify", root / "out", "--repair", "--json")
+    assert json.loads(before.stdout) == {"repaired": 1}
+    result = _run(write_spec(root / "s.yaml", raw), "--until", "export")
+    assert result["computed"]["encode"] >= 1
+    assert rushes("verify", root / "out").returncode == 0
