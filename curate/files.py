@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import re
 import stat
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from curate.errors import InputRejected
+from curate.errors import InputRejected, RushesError
 
 _FILE_SCHEME = "file://"
 # `s3://bucket/key`, and fsspec's chains, which may start without `//`: `simplecache::https://host/a.mp4`.
@@ -32,6 +33,11 @@ def local_path(url: str) -> str:
     return url.removeprefix(_FILE_SCHEME)
 
 
+def file_url(path: str) -> str:
+    """The url of an absolute local path."""
+    return _FILE_SCHEME + path
+
+
 def absolute_path(url: str) -> str:
     """A local path or url as an absolute path: `~` is the home folder; `..` stays, since it follows links."""
     return str(Path(os.path.expanduser(local_path(url))).absolute())
@@ -43,11 +49,14 @@ def open_url(url: str) -> BinaryIO:
     Raises:
         InputRejected: `source:missing`, or `source:unreadable` with the reason in one sentence.
     """
-    with _rejecting(url):
+    with rejecting(url):
         if is_local(url):
             return open(local_path(url), "rb")
-        file_system, plain = _remote(url)
-        return cast("BinaryIO", file_system.open(plain, "rb"))
+        file_system, plain = remote(url)
+        file = cast("BinaryIO", file_system.open(plain, "rb"))
+        # An archive's file system closes the archive when it is collected: it must outlive its files.
+        weakref.finalize(file, id, file_system).atexit = False
+        return file
 
 
 def stat_url(url: str) -> tuple[int, str]:
@@ -56,14 +65,14 @@ def stat_url(url: str) -> tuple[int, str]:
     Raises:
         InputRejected: `source:missing`, `source:not_a_file`, or `source:unreadable`.
     """
-    with _rejecting(url):
+    with rejecting(url):
         if is_local(url):
             facts = os.stat(local_path(url))
             if not stat.S_ISREG(facts.st_mode):
                 kind = "directory" if stat.S_ISDIR(facts.st_mode) else "device, pipe or socket"
                 raise InputRejected("source:not_a_file", f"the path is a {kind}")
             return facts.st_size, str(facts.st_mtime_ns)
-        file_system, plain = _remote(url)
+        file_system, plain = remote(url)
         info = file_system.info(plain)
     if info["type"] != "file":
         raise InputRejected("source:not_a_file", f"the path is a {info['type']}")
@@ -73,18 +82,28 @@ def stat_url(url: str) -> tuple[int, str]:
     return (-1, "") if size is None else (int(size), str(next((s for s in stamps if s), "")))
 
 
-def _remote(url: str) -> tuple[Any, str]:
+def remote(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a url that is not local, and the path on it."""
     import fsspec.core
 
     return fsspec.core.url_to_fs(url)
 
 
+def remote_url(file_system: Any, plain: str, asked: str) -> str:
+    """The url of a path that a listing of `asked` gave, in the chain that `asked` is (`zip://*::s3://b/a.zip`)."""
+    url = file_system.unstrip_protocol(plain)
+    first, mark, rest = asked.partition("::")
+    if not mark:
+        return url
+    return f"{url}{mark}{rest}" if "://" in first else f"{first}{mark}{url}"
+
+
 @contextmanager
-def _rejecting(url: str) -> Iterator[None]:
-    """Every error about this one file becomes an InputRejected, so that it stops no other file."""
+def rejecting(url: str) -> Iterator[None]:
+    """Every error of reading this one file becomes an InputRejected, so that it stops no other file."""
     try:
         yield
-    except InputRejected:
+    except RushesError:
         raise
     except FileNotFoundError as error:
         raise InputRejected("source:missing", "the path does not exist") from error

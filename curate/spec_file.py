@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from curate.errors import SpecError
-from curate.files import absolute_path, is_local
+from curate.files import absolute_path, is_local, local_path
 from curate.spec import Spec
 
 
@@ -67,11 +69,12 @@ def dump(spec: Spec) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
-        fields = {
-            field.alias or name: (getattr(value, name), field) for name, field in type(value).model_fields.items()
-        }
-        # Only a null that stands for "not said" may go: a null in a dictionary, or as a parameter, says something.
-        said = {key: _plain(item) for key, (item, field) in fields.items() if item is not None or field.default}
+        said = {}
+        for name, field in type(value).model_fields.items():
+            item = getattr(value, name)
+            # Only a null that stands for "not said" may go: a null in a dictionary, or as a parameter, says something.
+            if item is not None or field.default is not None:
+                said[field.alias or name] = _plain(item)
         return said | {key: _plain(item) for key, item in (value.model_extra or {}).items()}
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
@@ -83,12 +86,19 @@ def _plain(value: Any) -> Any:
 def absolute(spec: Spec) -> Spec:
     """The same spec with local source paths (globs too) and the output absolute; it means the same from any folder."""
     sources = tuple(
-        source.model_copy(update={"path": absolute_path(source.path)})
+        source.model_copy(update={"path": _anchored(source.path)})
         if source.path is not None and is_local(source.path)
         else source
         for source in spec.sources
     )
     return spec.model_copy(update={"sources": sources, "output": str(Path(spec.output).absolute())})
+
+
+def _anchored(path: str) -> str:
+    plain, pattern = absolute_path(path), os.path.expanduser(local_path(path))
+    if glob.has_magic(pattern) and not os.path.isabs(pattern) and not os.path.lexists(plain):
+        return str(Path(glob.escape(os.getcwd())) / pattern)  # brackets in the name of this folder are no pattern
+    return plain
 
 
 def _override(raw: dict[str, Any], override: str) -> None:
