@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from curate.run import Outcome, Run
     from curate.spec import Spec
     from curate.spec_file import load_spec
-    from curate.stage import Caption, Captioner, Clip, Detector, Fault, Frames, Score, column
+    from curate.stage import Caption, Captioner, Clip, Detector, Fault, Frames, Score, Screen, column
     from curate.store import Store
 
 __all__ = [
     "Caption", "Captioner", "Clip", "Detector", "Fault", "Frames", "InputRejected", "Interrupted", "Ledger",
-    "Outcome", "Run", "RushesError", "Score", "Spec", "SpecError", "StageCrashed", "StorageError", "Store",
+    "Outcome", "Run", "RushesError", "Score", "Screen", "Spec", "SpecError", "StageCrashed", "StorageError", "Store",
     "UnscreenedData", "column", "load_spec",
 ]  # fmt: skip
 
@@ -45,7 +45,7 @@ _HOME = {
     "run": ("Outcome", "Run"),
     "spec": ("Spec",),
     "spec_file": ("load_spec",),
-    "stage": ("Caption", "Captioner", "Clip", "Detector", "Fault", "Frames", "Score", "column"),
+    "stage": ("Caption", "Captioner", "Clip", "Detector", "Fault", "Frames", "Score", "Screen", "column"),
     "store": ("Store",),
 }
 

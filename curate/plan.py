@@ -19,7 +19,7 @@ from curate.errors import SpecError
 from curate.ids import fingerprint
 from curate.registry import nearest, resolve
 from curate.spec import REQUIRED_CATEGORIES, Rule, Spec
-from curate.stage import Score
+from curate.stage import Score, Screen
 
 # Columns that every clip has, beside the scores: name -> what a rule may compare it with
 CLIP_COLUMNS = {
@@ -67,8 +67,8 @@ class Plan:
         self.dedup = self._dedup_params()
         if self.dedup is not None and self.dedup.perceptual is not None:
             self.scores.setdefault(HASH_STAGE, build("hash", HASH_STAGE, {}))
+        self.screens = self._screens()
         self.rules = {name: self._check_rule(name, rule) for name, rule in spec.stages.keep.items()}
-        self._check_screens()
         self.captioner = self._captioner()
         self.tables = self._tables()
 
@@ -115,11 +115,23 @@ class Plan:
                 )
         return f"{stage}.{column or names[0]}", rule
 
-    def _check_screens(self) -> None:
+    def _screens(self) -> dict[str, Screen]:
+        """The screens of all categories by name; what only measures cannot decide about safety, and the reverse."""
+        for name, score in self.scores.items():
+            if isinstance(score, Screen):
+                raise SpecError(f"score: {name} is a screen; name it under `screen:`")
+        screens: dict[str, Screen] = {}
         for category in REQUIRED_CATEGORIES:
             for name in getattr(self.stages.screen, category, ()):
-                resolve("screen", name)
-                raise SpecError(f"screen.{category}: {name!r} is not a screen")
+                screens[name] = build("screen", name, {})
+                if not isinstance(screens[name], Screen):
+                    raise SpecError(f"screen.{category}: {name} is a score and decides nothing; a screen is needed")
+        return screens
+
+    @property
+    def measures(self) -> dict[str, Score]:
+        """Scores and screens: everything that the decode pass measures clip by clip."""
+        return {**self.scores, **self.screens}
 
     def _captioner(self) -> Any:
         if self.stages.caption is None:
@@ -155,7 +167,7 @@ class Plan:
             "content": (pixels, schema.CONTENT),
             "frames": ({**pixels, "grid": repr(decode_pass.PROXY)}, schema.FRAMES),
         }
-        for name, score in self.scores.items():
+        for name, score in self.measures.items():
             params = self.stages.score.get(name, {})
             identities[name] = (
                 {
@@ -217,7 +229,7 @@ class Plan:
 
     def pass_stages(self) -> list[str]:
         """Stages that ride on the decode pass, by clip."""
-        return ["content", "frames", *self.scores]
+        return ["content", "frames", *self.measures]
 
     def snapshot_key(self, stage: str, what: Any) -> str:
         """Key of a dataset-wide stage: what it is, and the digest of what it read."""

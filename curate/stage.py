@@ -70,6 +70,18 @@ class Score:
         raise NotImplementedError
 
 
+class Screen(Score):
+    """A score that decides about safety. Subclass it in one file of `filters/`, named as the screen.
+
+    A clip whose first field reaches `threshold` is rejected. The value over time is the maximum: one unsafe moment is
+    enough. A clip without a verdict is never kept, whatever the reason.
+    """
+
+    threshold: ClassVar[float]
+    higher_is: ClassVar[Direction] = "worse"
+    reduce: ClassVar[Reduce] = "max"
+
+
 REDUCERS = {"mean": np.mean, "max": np.max, "min": np.min, "p95": lambda values: np.percentile(values, 95)}
 
 
@@ -85,6 +97,7 @@ def measure_row(score: Score, frames_THWC: np.ndarray, clip: Clip) -> dict[str, 
             value = value.item()
         if isinstance(value, float) and not np.isfinite(value):
             raise ValueError(f"{score.name}.{spec.name} is {value}")
+        pa.scalar(value, type=spec.type)  # a value of another type is this row's fault, not its part's
         row[spec.name] = value
     return row
 

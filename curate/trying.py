@@ -20,9 +20,10 @@ from curate.errors import SpecError
 from curate.ids import fingerprint
 from curate.ledger import CLIP_FIELDS
 from curate.plan import Plan
-from curate.registry import names, nearest
+from curate.registry import names, nearest, resolve
 from curate.spec import Spec
 from curate.spec_file import parse
+from curate.stage import Screen
 from curate.store import Store
 
 _WHOLE = 1e9  # seconds: a maximum length that never cuts, for scores of a whole file
@@ -75,6 +76,8 @@ def _spec(name: str, folder: str, overrides: list[str]) -> Spec:
     elif name == "dedup":
         stages["score"] = ["sharpness"]
         stages["dedup"] = {"exact": {}, "perceptual": given}
+    elif name != "probe" and issubclass(resolve("score", name), Screen):
+        stages["screen"] = {"explicit": [name], "violence": [], "hate": []}
     elif name != "probe":
         stages["score"] = [{name: given}]
     raw = {"name": "try", "sources": [{"path": "-"}], "output": folder, "stages": [{k: v} for k, v in stages.items()]}

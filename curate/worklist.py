@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 
 from curate import ids, schema
+from curate.decisions import good_captions
 from curate.engines import Shard
 from curate.errors import RushesError
-from curate.ledger import Ledger, by_source, good_captions
+from curate.ledger import Ledger, by_source
 from curate.plan import Plan
 from curate.sources import Location
 from curate.store import Store, align, ids_of

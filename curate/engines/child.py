@@ -161,7 +161,11 @@ class Child:
         attempts: dict[str, int],
     ) -> None:
         seconds = (time.monotonic() - start) / len(batch)
+        from curate.schema import rows_to_table
+
         tried = max((attempts.get(row["id"], 0) for row in batch), default=0) + 1
+        for stage, row in results if self._passes_on else ():
+            rows_to_table([row], self.plan.tables[stage].schema)  # what does not fit is blamed on its row
         for stage, row in results:
             self._emit(stage, {"attempts": tried, "seconds": seconds, **row})
 

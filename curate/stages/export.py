@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import ids, schema
-from curate.ledger import Ledger, funnel, good_captions
+from curate.decisions import good_captions
+from curate.ledger import Ledger, funnel
 from curate.plan import Plan
 from curate.spec import REQUIRED_CATEGORIES
 from curate.store import Store, ids_of, read_columns, rows_digest
@@ -74,6 +75,10 @@ def receipt(plan: Plan, ledger: Ledger) -> dict[str, Any]:
         counts[row["outcome"]] = counts.get(row["outcome"], 0) + row["rows"]
     return {
         "categories": categories,
+        "screens": {
+            name: {"version": screen.version, "threshold": screen.threshold, "key": plan.tables[name].key}
+            for name, screen in plan.screens.items()
+        },
         "policy": screen.policy if screen is not None else None,
         "profile": screen.profile if screen is not None else None,
         "counts": counts,

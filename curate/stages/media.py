@@ -53,7 +53,7 @@ class MediaWork:
             detector=self.plan.detector() if everything else None,
             min_s=split.min_s,
             max_s=split.max_s,
-            scores={stage: score for stage, score in self.plan.scores.items() if stage in riding},
+            scores={stage: score for stage, score in self.plan.measures.items() if stage in riding},
             wanted={} if everything else wanted,
             proxies=None if everything else wanted.get("frames", set()),
             content=None if everything else wanted.get("content", set()),

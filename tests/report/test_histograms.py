@@ -22,7 +22,7 @@ LIMIT = st.none() | st.floats(-10, 10) | st.just(0.1)
 def test_sides_count_every_value_once(values: list[float], low: float | None, high: float | None) -> None:
     if low is not None and high is not None and low > high:
         low, high = high, low
-    rule = Rule(min=low, max=high)
+    rule = Rule(min=low, max=high) if low is not None or high is not None else None
     drawing = h._numbers(np.array(values, float), rule)
     known = [v for v in values if v == v]
     good = sum(1 for v in known if not (low is not None and v < low) and not (high is not None and v > high))

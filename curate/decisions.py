@@ -1,0 +1,180 @@
+"""Decisions: for every clip the first thing that stops it. Scores were measured before; only here do rules decide.
+
+The order is that of the stages: length, faults of measurements, rules of `keep`, screens, duplicates, captions and
+latents. A rule is a comparison on a stored column, so changing one costs nothing but this.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curate.plan import Plan
+from curate.sources import CONFLICT, SEPARATOR
+from curate.spec import REQUIRED_CATEGORIES, Rule
+
+VERDICT = ("outcome", "stage", "reason", "evidence")
+
+
+class _Verdicts:
+    """The first thing that stops each clip."""
+
+    def __init__(self, count: int) -> None:
+        self.open = np.ones(count, bool)
+        self.columns = {name: np.full(count, "", object) for name in VERDICT}
+
+    def stop(self, which: np.ndarray, outcome: str, stage: str, reasons: Any, evidence: Any) -> None:
+        """Stop the clips in `which` that nothing stopped before. `evidence(i)` gives the facts of clip i."""
+        for i in np.flatnonzero(which & self.open):
+            reason = reasons if isinstance(reasons, str) else reasons[i]
+            values = (outcome, stage, reason, json.dumps(evidence(i), sort_keys=True))
+            for name, value in zip(VERDICT, values, strict=True):
+                self.columns[name][i] = value
+        self.open &= ~which
+
+
+def decided(clips: pa.Table, plan: Plan) -> pa.Table:
+    verdicts = _Verdicts(clips.num_rows)
+    _lengths(clips, plan, verdicts)
+    for stage in plan.pass_stages():
+        if stage not in plan.screens:
+            _faults(clips, stage, verdicts)
+    for name, (source, rule) in plan.rules.items():
+        _rule(clips, name, source, rule, verdicts)
+    _screens(clips, plan, verdicts)
+    if plan.dedup is not None:
+        _duplicates(clips, verdicts)
+    for stage in ("caption", "check", "latent"):
+        if stage in plan.tables:
+            _faults(clips, stage, verdicts)
+    if "check" in plan.tables:
+        _captions(clips, plan, verdicts)
+    verdicts.columns["outcome"][verdicts.open] = "kept"
+    verdicts.columns["evidence"][verdicts.open] = "{}"
+    for name in VERDICT:
+        place = clips.schema.get_field_index(name)
+        values = pa.array(verdicts.columns[name].tolist(), pa.string())
+        clips = clips.set_column(place, clips.schema.field(name), values)
+    return clips
+
+
+def _lengths(clips: pa.Table, plan: Plan, verdicts: _Verdicts) -> None:
+    durations = _numbers(clips["duration_s"])
+    short = clips["too_short"].fill_null(False).to_numpy(zero_copy_only=False)
+    facts = {"min": plan.stages.split.min_s}
+    verdicts.stop(short, "rejected", "split", "split:too_short", lambda i: {"duration_s": durations[i], **facts})
+
+
+def _faults(clips: pa.Table, stage: str, verdicts: _Verdicts) -> None:
+    outcomes = np.array(clips[f"{stage}.outcome"].to_pylist(), object)
+    reasons = clips[f"{stage}.reason"].to_pylist()
+    details, attempts = clips[f"{stage}.detail"].to_pylist(), clips[f"{stage}.attempts"].to_pylist()
+    bad = outcomes == "quarantined"
+    verdicts.stop(bad, "quarantined", stage, reasons, lambda i: {"detail": details[i], "attempts": attempts[i]})
+    verdicts.stop(np.array([outcome is None for outcome in outcomes], bool), "pending", stage, "pending", lambda _: {})
+
+
+def _rule(clips: pa.Table, name: str, source: str, rule: Rule, verdicts: _Verdicts) -> None:
+    """Apply one rule of `keep`. Motion is not asked of images: a single frame has none."""
+    if rule.allow is not None or rule.deny is not None:
+        values = clips[source].to_pylist()
+        refused = [_refused(rule, value) for value in values]
+        facts = {k: list(v) for k, v in (("allow", rule.allow), ("deny", rule.deny)) if v is not None}
+        verdicts.stop(
+            np.array(refused, bool), "rejected", name, f"{name}:not_allowed", lambda i: {"value": values[i], **facts}
+        )
+        return
+    numbers = _numbers(clips[source])
+    asked = _numbers(clips["num_frames"]) > 1 if name.partition(".")[0] == "motion" else np.ones(len(numbers), bool)
+    missing = np.isnan(numbers) & asked
+    verdicts.stop(missing, "rejected", name, f"{name}:missing", lambda _: {"value": None})
+    for bound, below in (("min", True), ("max", False)):
+        limit = getattr(rule, bound)
+        if limit is None:
+            continue
+        wrong = numbers < limit if below else numbers > limit
+        reason = f"{name}:below_min" if below else f"{name}:above_max"
+        verdicts.stop(
+            wrong & asked, "rejected", name, reason, lambda i, b=bound, m=limit: {"value": _plain(numbers[i]), b: m}
+        )
+
+
+def _screens(clips: pa.Table, plan: Plan, verdicts: _Verdicts) -> None:
+    """Safety fails closed: a clip that a screen did not answer for is not kept, whatever kept it from answering."""
+    for category in REQUIRED_CATEGORIES:
+        for name in getattr(plan.stages.screen, category, ()):
+            screen = plan.screens[name]
+            scores = _numbers(clips[f"{name}.{screen.fields[0].name}"])
+            outcomes, reasons = clips[f"{name}.outcome"].to_pylist(), clips[f"{name}.reason"].to_pylist()
+            waiting = np.array([outcome is None for outcome in outcomes], bool)
+            silent = (np.isnan(scores) | np.array([outcome != "ok" for outcome in outcomes], bool)) & ~waiting
+            verdicts.stop(waiting, "pending", category, "pending", lambda _: {})
+            verdicts.stop(
+                silent, "quarantined", category, f"{category}:no_verdict",
+                lambda i, n=name, r=reasons: {"screen": n, "fault": r[i]},
+            )  # fmt: skip
+            verdicts.stop(
+                scores >= screen.threshold, "rejected", category, f"{category}:{name}",
+                lambda i, s=scores, t=screen.threshold: {"value": _plain(s[i]), "threshold": t},
+            )  # fmt: skip
+
+
+def _refused(rule: Rule, value: str | None) -> bool:
+    """Where locations of equal bytes disagree, all of their values must be allowed, and none may be denied."""
+    values = (
+        [value] if value is None or not value.startswith(CONFLICT) else value.removeprefix(CONFLICT).split(SEPARATOR)
+    )
+    allowed = rule.allow is None or all(v in rule.allow for v in values)
+    return not allowed or (rule.deny is not None and any(v in rule.deny for v in values))
+
+
+def _duplicates(clips: pa.Table, verdicts: _Verdicts) -> None:
+    """Duplicates come from the dedup snapshot, joined as `dedup.*` by `with_duplicates`."""
+    if "dedup.duplicate_of" not in clips.schema.names:
+        verdicts.stop(np.ones(clips.num_rows, bool), "pending", "dedup", "pending", lambda _: {})
+        return
+    keepers = clips["dedup.duplicate_of"].to_pylist()
+    kinds = clips["dedup.kind"].to_pylist()
+    facts = {name: clips[f"dedup.{name}"].to_pylist() for name in ("distance", "matched_share", "via")}
+    verdicts.stop(
+        np.array([keeper is not None for keeper in keepers], bool), "duplicate", "dedup", kinds,
+        lambda i: {"keeper": keepers[i], **{name: values[i] for name, values in facts.items()}},
+    )  # fmt: skip
+
+
+def good_captions(clips: pa.Table) -> dict[str, list[str | None]]:
+    """Captions of each clip by kind, None where there is none or where its check found a fault."""
+    from captioner.checks import check
+
+    texts: dict[str, list[str | None]] = {
+        "original": [
+            t if t is not None and not check(t, "original") else None for t in clips["caption.original"].to_pylist()
+        ]
+    }
+    for kind in ("short", "dense"):
+        name = f"caption.{kind}"
+        given = clips[name].to_pylist() if name in clips.schema.names else [None] * clips.num_rows
+        faults = clips[f"check.{kind}"].to_pylist() if f"check.{kind}" in clips.schema.names else [None] * len(given)
+        texts[kind] = [None if fault else text for text, fault in zip(given, faults, strict=True)]
+    return texts
+
+
+def _captions(clips: pa.Table, plan: Plan, verdicts: _Verdicts) -> None:
+    """A clip whose every caption is faulty has nothing to train on."""
+    good = good_captions(clips)
+    none = np.array([not any(texts) for texts in zip(*good.values(), strict=True)], bool)
+    faults = {kind: clips[f"check.{kind}"].to_pylist() for kind in ("short", "dense")}
+    verdicts.stop(
+        none, "quarantined", "check", "caption:none_usable", lambda i: {kind: rows[i] for kind, rows in faults.items()}
+    )
+
+
+def _numbers(values: pa.ChunkedArray) -> np.ndarray:
+    return values.cast(pa.float64()).to_numpy()
+
+
+def _plain(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)
