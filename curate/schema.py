@@ -53,7 +53,6 @@ PROBE = table(
     column("num_frames_declared", pa.int64(), "frames", "frames as declared, 0 when the container is silent"),
     column("stream_index", pa.int32(), "", "index of the video stream"),
     column("time_base", pa.string(), "s", "seconds per tick of pts, as a fraction"),
-    column("rotation", pa.int32(), "deg", "display rotation"),
 )
 
 SPAN = pa.struct(

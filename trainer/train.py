@@ -79,7 +79,9 @@ def train(dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnS
 def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: dict[str, Any]) -> dict[str, Any]:
     """Collect what sampling needs; a precision that `auto` chose before is kept, so that a resume is bitwise."""
     settings = config.model_dump(mode="json")
-    run_key = fingerprint([{k: v for k, v in settings.items() if k not in SCHEDULING}, receipt["digest"]])
+    # What is learned from, without counts and shard sizes: one more quarantined file is no other run.
+    content = data.dataset.card.get("content", receipt["digest"])
+    run_key = fingerprint([{k: v for k, v in settings.items() if k not in SCHEDULING}, content])
     precision = config.precision if config.precision != "auto" else faster_precision()
     path = out_dir / "run.json"
     if path.is_file():

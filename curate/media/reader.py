@@ -51,7 +51,6 @@ class Probe:
     num_frames_declared: int
     stream_index: int
     time_base: str
-    rotation: int
 
     def as_row(self) -> dict[str, Any]:
         """The facts as plain values."""
@@ -133,7 +132,6 @@ def _facts(container: InputContainer, stream: VideoStream) -> Probe:
         num_frames_declared=1 if is_image else int(stream.frames),
         stream_index=stream.index,
         time_base=f"{time_base.numerator}/{time_base.denominator}",
-        rotation=0,
     )
 
 

@@ -106,6 +106,11 @@ def test_one_more_bad_file_does_not_train_again(tmp_path, footage):
     assert "train" in _run(spec)["computed"]
     (tmp_path / "f" / "bad.mp4").write_text("no video")
     assert "train" not in _run(spec)["computed"]
+    snapshots = json.loads((tmp_path / "out" / "snapshots.json").read_text())
+    del snapshots["train"]  # as if it had been killed before its end
+    (tmp_path / "out" / "snapshots.json").write_text(json.dumps(snapshots))
+    (tmp_path / "f" / "worse.mp4").write_text("no video either")
+    assert _run(spec)["computed"]["train"] == 1
 
 
 def test_the_digest_does_not_know_the_way(tmp_path, footage):
