@@ -105,6 +105,8 @@ class Run:
         wanted = STEPS[: STEPS.index(until) + 1] if until else STEPS
         if self.spec.train is not None and "train" in wanted:
             learn.refuse_unscreened(self.plan)
+        if self.spec.sample is not None and "sample" in wanted:
+            learn.requests_of(self.plan)  # a wrong prompts file should not be found after the training
         self.claim()
         try:
             self._media()
@@ -117,10 +119,12 @@ class Run:
         outcome = Outcome(ledger, self.computed)
         learns = "export" in wanted and self.plan.stages.export is not None
         refusal = self._refusal(outcome, learns)
-        if learns and refusal is None:
-            self._learn(ledger, wanted)
-        if "report" in wanted:
-            self._report(ledger)
+        try:
+            if learns and refusal is None:
+                self._learn(ledger, wanted)
+        finally:  # the report shows what there is, whatever came to an end early
+            if "report" in wanted:
+                self._report(ledger)
         if refusal is not None:  # after the report, which shows why
             raise refusal
         return outcome

@@ -1,8 +1,9 @@
 """Sharpness: the share of edge contrast that a small blur would take away, in [0, 1].
 
 (T, H, W, 3) uint8 on the proxy grid. Edges that are blurred already lose little when blurred again (Crete et
-al., "The blur effect", SPIE 2007, turned round). It is a ratio, so contrast and brightness cancel, and it is
-taken at one size for every source, so a downscaled copy scores like its original.
+al., "The blur effect", SPIE 2007, turned round). It is a ratio, so contrast and brightness cancel while
+edges stand out of the noise (below a fifth of full light they do not: see `edges`), and it is taken at one size for
+every source, so a downscaled copy scores like its original.
 """
 
 from __future__ import annotations

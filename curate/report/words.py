@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+
+from curate.files import is_local, local_path
 
 _SIGNIFICANT = 3
 _ID = re.compile(
@@ -61,10 +63,13 @@ def place(url: str | None) -> str:
     """Where a file lies, without the parts of a URL that may be secret (user, password, query)."""
     if not url:
         return "-"
-    parts = urlsplit(url)
-    path = unquote(parts.path) if parts.scheme == "file" else parts.path
-    if parts.scheme in ("", "file"):
-        return path or url
+    if is_local(url):  # a local name may hold #, ? and %, which mean nothing there
+        return local_path(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url.partition("?")[0]
+    path = parts.path
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{path}"
 

@@ -18,7 +18,7 @@ from curate.spec import Latents
 from curate.stages import ClipWork
 
 Row = dict[str, Any]
-VERSION = 1  # part of the key of latents: raise it when sampling, scaling or cropping changes
+VERSION = 2  # part of the key of latents: raise it when sampling, scaling or cropping changes
 
 
 class LatentWork(ClipWork):
@@ -36,6 +36,7 @@ class LatentWork(ClipWork):
         if not np.isfinite(latent_CTHW).all():
             raise InputRejected("encode:not_finite", "the codec gave NaN or infinity")
         count, height, width = frames_THWC.shape[:3]
+        rate = _rate(row, spec)
         yield (
             "latent",
             {
@@ -48,11 +49,16 @@ class LatentWork(ClipWork):
                 "width": width,
                 "height": height,
                 "num_frames": count,
-                "fps": _rate(row, spec),
+                "fps": rate,
+                "covered": min(1.0, count / row["num_frames"] if not rate else count / rate / _seconds(row)),
                 "crop": crop,
                 **{name: row[name] for name in ("source_id", "stream_index", "start_pts", "end_pts", "time_base")},
             },
         )
+
+
+def _seconds(row: Row) -> float:
+    return float((row["end_pts"] - row["start_pts"]) * Fraction(row["time_base"]))
 
 
 def _rate(row: Row, spec: Latents) -> float:
@@ -93,7 +99,7 @@ def _frames(row: Row, spec: Latents, time_factor: int, alive: Callable[[], None]
             raise InputRejected("decode:span", f"the span gave {seen} frames, its split counted {row['num_frames']}")
     if last is None:
         raise InputRejected("decode:no_frames", "the span holds no frame")
-    length_s = float((row["end_pts"] - row["start_pts"]) * time_base)
+    length_s = _seconds(row)
     while step_s is not None and len(frames) < spec.max_frames and len(frames) * step_s < length_s - 1e-6:
         frames.append(last)
     count = min(len(frames), spec.max_frames)

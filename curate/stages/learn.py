@@ -5,16 +5,17 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from curate.errors import RushesError, SpecError, Terminated, UnscreenedData
+from curate.errors import Interrupted, RushesError, SpecError, StorageError, Terminated, UnscreenedData
 from curate.plan import Plan
 from curate.spec import REQUIRED_CATEGORIES
-from curate.store import write_atomic
+from curate.store import storage_errors, write_atomic
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
@@ -62,34 +63,39 @@ def train(plan: Plan, dataset: Path, run_dir: Path) -> None:
 
 
 def sample(plan: Plan, run_dir: Path, out_dir: Path) -> None:
-    """Make the samples that the spec asks for."""
+    """Make the samples that the spec asks for; `out_dir` is replaced as a whole, or not at all."""
     config, prompts = run_dir.parent / "sample.json", run_dir.parent / "prompts.jsonl"
     write_atomic(config, plan.spec.sample.model_dump_json(indent=1).encode(), replace=True)
     lines = "".join(json.dumps(request) + "\n" for request in requests_of(plan))
     write_atomic(prompts, lines.encode(), replace=True)
-    _run(
-        [
-            "-m",
-            "trainer.sample",
-            "--run",
-            str(run_dir),
-            "--prompts",
-            str(prompts),
-            "--out",
-            str(out_dir),
-            "--config",
-            str(config),
-        ],
-        "sample",
-    )
+    # A clip must never stand beside the prompt of another run, so nothing is written into a folder that is in use.
+    work, old = out_dir.with_name(f".{out_dir.name}.tmp"), out_dir.with_name(f".{out_dir.name}.old")
+    for leftover in (work, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    paths = {"--run": run_dir, "--prompts": prompts, "--out": work, "--config": config}
+    _run(["-m", "trainer.sample", *(str(part) for pair in paths.items() for part in pair)], "sample")
+    with storage_errors(out_dir):
+        if out_dir.exists():
+            out_dir.rename(old)
+        work.rename(out_dir)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def requests_of(plan: Plan) -> list[dict[str, Any]]:
-    """What the spec asks to sample, as plain values."""
+    """What the spec asks to sample, as plain values; relative paths are taken from the folder of the call.
+
+    Raises:
+        SpecError: a prompts file cannot be read, or an image or video that a request names is not there.
+    """
     from trainer.config import read_requests
 
-    requests = read_requests(plan.spec.sample.prompts)
-    return [json.loads(request.model_dump_json(exclude_none=True)) for request in requests]
+    requests = read_requests(plan.spec.sample.prompts, Path.cwd())
+    values = [json.loads(request.model_dump_json(exclude_none=True)) for request in requests]
+    for value in values:
+        for name in ("image", "video"):
+            if name in value and not Path(value[name]).is_file():
+                raise SpecError(f"sample.prompts: {name} {value[name]} is not there (prompt {value['prompt']!r})")
+    return values
 
 
 def _die_with_parent() -> None:
@@ -119,6 +125,10 @@ def _run(arguments: list[str], what: str) -> None:
         process.wait()
         raise
     code = process.wait()
+    if code == StorageError.exit_code:
+        raise StorageError(last.removeprefix("error: "))
+    if code == Interrupted("").exit_code:
+        raise KeyboardInterrupt
     if code == SpecError.exit_code:
         raise (UnscreenedData if "screened" in last or "receipt" in last else SpecError)(last.removeprefix("error: "))
     if code != 0:

@@ -19,8 +19,10 @@ WIDE = {
     "height": 1080,
     "num_frames": 51,
     "motion.score": 0.05,
+    "motion.pairs": 15,
     "exposure.brightness": 0.7,
     "sharpness.score": 0.42,
+    "sharpness.edges": 0.1,
     "gist.colours": ["gray", "red", "blue"],
     "gist.shares": [0.6, 0.2, 0.03],
 }
@@ -33,8 +35,10 @@ ROWS = st.fixed_dictionaries(
         "height": st.integers(2, 8000),
         "num_frames": st.integers(1, 500),
         "motion.score": st.none() | UNIT,
+        "motion.pairs": st.integers(0, 50),
         "exposure.brightness": st.none() | UNIT,
         "sharpness.score": st.none() | UNIT,
+        "sharpness.edges": st.none() | UNIT,
         "gist.colours": st.none() | st.lists(st.sampled_from(NAMES), max_size=5, unique=True),
         "gist.shares": st.just([0.4, 0.3, 0.1, 0.05, 0.03]),
     }
@@ -63,6 +67,12 @@ def test_an_image_says_image_and_nothing_of_time_or_motion():
     for text in texts.values():
         assert text.startswith("A square image")
         assert not {"video", "motion", "second", "seconds"} & set(text.replace(",", "").replace(".", "").split())
+
+
+def test_nothing_is_said_that_rests_on_nothing():
+    assert "motion" not in _one(WIDE, **{"motion.pairs": 0, "motion.score": 0.0}).texts["dense"]
+    assert "motion" not in _one(WIDE, **{"exposure.brightness": 0.05, "motion.score": 0.001}).texts["dense"]
+    assert "focus" not in _one(WIDE, **{"sharpness.edges": 0.0, "sharpness.score": 0.0}).texts["dense"]
 
 
 def test_what_was_not_measured_is_not_said():

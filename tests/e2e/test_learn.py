@@ -41,6 +41,14 @@ def test_train_sample_and_report(footage, tmp_path):
     raw["sample"]["prompts"].append("a third")
     more = rushes("run", write_spec(spec, raw), "--json")
     assert json.loads(more.stdout)["computed"] == {"sample": 1}
+    assert len(list((out / "samples").iterdir())) == 4
+    fewer = rushes("run", write_spec(spec, {**raw, "sample": {**raw["sample"], "prompts": ["only"]}}), "--json")
+    assert json.loads(fewer.stdout)["computed"] == {"sample": 1}
+    assert sorted(path.name for path in (out / "samples").iterdir()) == ["000.mp4", "prompts.jsonl"]
+    gone = {"prompt": "x", "task": "i2v", "image": "nowhere.png"}
+    lost = rushes("run", write_spec(spec, {**raw, "sample": {**raw["sample"], "prompts": [gone]}}))
+    assert lost.returncode == 2
+    assert "nowhere.png" in lost.stderr.splitlines()[-1]
     refused = rushes("run", write_spec(spec, {**raw, "train": {**raw["train"], "allow_unscreened": ["hate"]}}))
     assert refused.returncode == 2
     assert "not screened" in refused.stderr
