@@ -131,13 +131,22 @@ class TrainingData:
         rng = generator(config.seed, "draw", epoch, self.dataset.clip_ids[row])
         captions = self._captions[row]
         dropped = rng.random() < config.text_dropout
-        weights = {text_id: config.captions[kind] for kind, text_id in captions.items()}
-        chosen = weighted_choice(rng, weights) if weights else EMPTY_TEXT_ID
+        # The kind is drawn, not the text: two kinds may share a text, and then both their weights count.
+        kinds: dict[str, float] = {kind: config.captions[kind] for kind in captions}
+        texts: dict[str, str] = {kind: text_id for kind, text_id in captions.items()}
+        chosen = texts[weighted_choice(rng, kinds)] if kinds else EMPTY_TEXT_ID
         independent = rng.random() < config.independent_times
         times = draw_times(rng, frames, config.time_mean, config.time_std, config.shift)
         known = draw_known(rng, {str(k): v for k, v in config.tasks.items()}, frames)
         times = times if independent else np.full(frames, times[0])
         return Draw(EMPTY_TEXT_ID if dropped else chosen, np.where(known, 0.0, times), known)
+
+    def likeliest_text(self, row: int) -> str:
+        """Return the text that validation gives a clip: of its kind with the largest weight (the first of equals)."""
+        captions = self._captions[row]
+        if not captions:
+            return EMPTY_TEXT_ID
+        return captions[max(captions, key=lambda kind: self.config.captions[kind])]
 
     def step(self, step: int) -> list[Group]:
         """Return the groups of a step (from 0), each of one latent shape, clips in the order drawn."""
@@ -149,7 +158,10 @@ class TrainingData:
         return [self.group([row for row, _ in pairs], [epoch for _, epoch in pairs]) for pairs in shapes.values()]
 
     def group(self, rows: list[int], epochs: list[int], times: list[float] | None = None) -> Group:
-        """Build the group of clips of one shape; `times` overrides what is drawn, with nothing known (validation)."""
+        """Build the group of clips of one shape.
+
+        `times`, one a clip, are for validation: nothing is known, and each clip has its likeliest text, undropped.
+        """
         draws = [self.draw(row, epoch) for row, epoch in zip(rows, epochs, strict=True)]
         ids = [self.dataset.clip_ids[row] for row in rows]
         clean = np.stack([self.normaliser.forward(self.dataset.latent(row)) for row in rows])
@@ -157,11 +169,12 @@ class TrainingData:
         weights = self.dataset.columns.get("loss_weight") or [1.0] * len(self.dataset)
         time_BT = np.stack([draw.time_T for draw in draws]).astype(np.float32)
         known_BT = np.stack([draw.known_T for draw in draws])
-        texts = [self.dataset.text(draw.text_id) for draw in draws]
+        text_ids = [draw.text_id for draw in draws]
         if times is not None:
+            text_ids = [self.likeliest_text(row) for row in rows]
             time_BT = np.repeat(np.array(times, np.float32)[:, None], clean.shape[2], axis=1)
             known_BT = np.zeros_like(known_BT)
-        text, bias = pad_text(texts)
+        text, bias = pad_text([self.dataset.text(text_id) for text_id in text_ids])
         return Group(
             ids, torch.from_numpy(clean), torch.from_numpy(noise), torch.from_numpy(time_BT),
             torch.from_numpy(known_BT), torch.tensor([1.0 if weights[r] is None else weights[r] for r in rows]),

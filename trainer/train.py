@@ -26,7 +26,7 @@ from typing import Any
 import torch
 
 from curate.dataset.reader import Dataset
-from curate.dataset.receipts import REQUIRED_CATEGORIES, UNSCREENED, verify_receipt
+from curate.dataset.receipts import unscreened_categories, verify_receipt
 from curate.errors import RushesError, SpecError
 from trainer.checkpoint import export_model, write_json
 from trainer.config import SCHEDULING, TrainConfig
@@ -91,10 +91,9 @@ def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: d
     columns = data.dataset.columns
     sizes = Counter(zip(columns["width"], columns["height"], columns["num_frames"], columns["fps"], strict=True))
     width, height, num_frames, fps = max(sizes, key=lambda size: (sizes[size], size))
-    categories = receipt.get("categories", {})
     return {
         "run_key": run_key, "config": settings, "precision": precision, "receipt_digest": receipt["digest"],
-        "unscreened": [c for c in REQUIRED_CATEGORIES if categories.get(c, UNSCREENED) in (UNSCREENED, [])],
+        "unscreened": unscreened_categories(receipt),
         "codec": data.dataset.card["codec"], "text_encoder": data.dataset.card["text_encoder"],
         "latent_mean": data.normaliser.mean_C.tolist(), "latent_scale": data.normaliser.scale_C.tolist(),
         "clips": len(data.rows), "held_out": len(data.held_out), "uncaptioned": data.uncaptioned,

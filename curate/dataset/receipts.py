@@ -40,15 +40,27 @@ def verify_receipt(dataset_dir: Path, allow_unscreened: Sequence[str] = ()) -> d
     receipt = _read_receipt(dataset_dir)
     _check_card(dataset_dir, receipt)
     _check_shards(dataset_dir)
-    categories = receipt.get("categories", {})
-    for category in REQUIRED_CATEGORIES:
-        screens = categories.get(category, UNSCREENED)
-        if (screens == UNSCREENED or not screens) and category not in allow_unscreened:
+    for category in unscreened_categories(receipt):
+        if category not in allow_unscreened:
             raise UnscreenedData(
                 f"{dataset_dir} is not screened for {category}: name a screen under `screen: {{{category}: [...]}}`"
                 f" and export again, or accept it with `train: {{allow_unscreened: [{category}]}}`"
             )
     return receipt
+
+
+def unscreened_categories(receipt: dict[str, Any]) -> list[str]:
+    """Return the required categories without a screen: all whose value is not a list of screens' names."""
+    categories = receipt.get("categories")
+    named = categories if isinstance(categories, dict) else {}
+    return [category for category in REQUIRED_CATEGORIES if not _is_screened(named.get(category))]
+
+
+def _is_screened(screens: object) -> bool:
+    """Only a list of names counts, none of them blank or "unscreened": what else stands there says nothing."""
+    if not isinstance(screens, list) or not screens:
+        return False
+    return all(isinstance(name, str) and name.strip() and name.strip() != UNSCREENED for name in screens)
 
 
 def _read_receipt(dataset_dir: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from curate.dataset.receipts import verify_receipt
+from curate.dataset.receipts import unscreened_categories, verify_receipt
 from curate.errors import SpecError, UnscreenedData
 from tests.dataset.tiny import ALLOW, SCREENED, tiny_dataset
 
@@ -24,13 +24,25 @@ def test_screened_data_pass(screened):
 
 
 @pytest.mark.parametrize("category", ALLOW)
-@pytest.mark.parametrize("how", ["unscreened", [], None])
+@pytest.mark.parametrize(
+    "how",
+    ["unscreened", [], None, [""], [" "], [None], {"x": 0}, {"nudenet": 1}, "none", "nudenet", ["unscreened"],
+     ["nudenet", "unscreened"], ["nudenet", ""], ["nudenet", None], [["nudenet"]], True, 1],
+)  # fmt: skip
 def test_an_unscreened_category_is_refused_unless_named(tmp_path, category, how):
-    categories = {k: v for k, v in {**SCREENED["categories"], category: how}.items() if v is not None}
+    categories = {**SCREENED["categories"], category: how}
     path = tiny_dataset(tmp_path / "d", receipt={"categories": categories}).path
     with pytest.raises(UnscreenedData, match=f"not screened for {category}: .*allow_unscreened: .{category}"):
         verify_receipt(path, [c for c in ALLOW if c != category])
     verify_receipt(path, [category])
+
+
+@pytest.mark.parametrize("receipt", [{}, {"categories": None}, {"categories": ALLOW}, {"categories": {}}])
+def test_a_receipt_that_names_no_category_screens_nothing(tmp_path, receipt):
+    path = tiny_dataset(tmp_path / "d", receipt=receipt).path
+    assert unscreened_categories(verify_receipt(path, ALLOW)) == ALLOW
+    with pytest.raises(UnscreenedData, match="not screened for explicit"):
+        verify_receipt(path)
 
 
 def test_no_receipt(screened):

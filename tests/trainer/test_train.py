@@ -23,6 +23,7 @@ from trainer.checkpoint import load_model
 from trainer.config import ModelConfig, TrainConfig
 from trainer.data import TrainingData
 from trainer.loop import Trainer, learning_rate
+from trainer.provenance import EMPTY_TEXT_ID
 from trainer.train import train
 
 MIXED = ((9, 32), (9, 32), (5, 16), (1, 32), (9, 16), (5, 16), (1, 16), (9, 32))
@@ -221,6 +222,37 @@ def test_validation_holds_its_clips_out_and_repeats_itself(dataset, tmp_path):
     assert trained == {data.dataset.clip_ids[row] for row in data.rows}
     trainer = Trainer(data, settings, "fp32")
     assert trainer.evaluate() == trainer.evaluate()
+
+
+def with_equal_captions(dataset: Path, weights: dict) -> TrainingData:
+    """The dataset as if every clip had a dense caption equal to its short one."""
+    opened = Dataset(dataset)
+    opened.columns["caption_dense_text_id"] = list(opened.columns["caption_short_text_id"])
+    return TrainingData(opened, config(captions=weights, text_dropout=0.0))
+
+
+def test_kinds_that_share_a_text_keep_both_weights(dataset):
+    data = with_equal_captions(dataset, {"short": 0.9, "dense": 0.05, "original": 0.05})
+    short = data.dataset.columns["caption_short_text_id"]
+    drawn = [data.draw(row, epoch).text_id == short[row] for row in data.rows for epoch in range(200)]
+    assert np.mean(drawn) == pytest.approx(0.95, abs=0.02)
+
+
+def test_one_kind_with_weight_is_drawn_whatever_else_there_is(dataset):
+    data = with_equal_captions(dataset, {"original": 1.0, "dense": 0.0})
+    wanted = data.dataset.columns["caption_original_text_id"]
+    assert all(data.draw(row, epoch).text_id == wanted[row] for row in data.rows for epoch in range(50))
+
+
+def test_validation_shows_the_likeliest_caption_and_never_drops_it(dataset):
+    settings = config(captions={"original": 0.2, "short": 0.8}, text_dropout=1.0, eval_clips=3)
+    data = TrainingData(Dataset(dataset), settings)
+    short = data.dataset.columns["caption_short_text_id"]
+    for row in data.held_out:
+        group = data.group([row], [0], [0.5])
+        assert np.array_equal(group.text_BSF[0].numpy(), data.dataset.text(short[row]))
+        empty = data.group([row], [0])
+        assert np.array_equal(empty.text_BSF[0].numpy(), data.dataset.text(EMPTY_TEXT_ID))
 
 
 def test_a_broken_safetensors_of_another_model_does_not_load(unbroken, tmp_path):
