@@ -6,16 +6,20 @@ No torch here: the spec is read long before a model is built. Where and how a ru
 from __future__ import annotations
 
 import json
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from curate.errors import SpecError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 VERSION = 1  # part of the key of a training run: raise it when the same config and data give another model
+REFINER_HEADS = 4  # of the text refiner (refiner.py); its width is shared out among them
+# A request's key this like a known one (difflib's ratio) is taken for a slip of the keyboard.
+_NEAR_MISS = 0.8
 # What does not change the numbers of a run, and may differ when it goes on.
 SCHEDULING = frozenset({"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened"})
 TaskName = Literal["t2v", "i2v", "extend", "infill"]
@@ -23,15 +27,14 @@ CaptionKind = Literal["short", "dense", "original"]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class ModelConfig(_Frozen):
     """Dimensions of the transformer; width is heads * head_dim. `patch` is (time, height, width) in latents.
 
     With the velocity objective a token carries its patch's noise through the whole depth, so the width should exceed
-    channels * patch numbers: in runs of minutes a width of 128 for 192 numbers left noise in every clip, and 192 for
-    128 numbers did not.
+    channels * patch numbers. That is an argument, not an ablation.
     """
 
     layers: Positive = 4
@@ -41,7 +44,17 @@ class ModelConfig(_Frozen):
     patch: tuple[Positive, Positive, Positive] = (1, 2, 2)
     coordinates: bool = True  # input channels that say where in the clip a token lies (grid.py)
     refiner_layers: Annotated[int, Field(ge=0)] = 1
-    refiner_dim: Positive = 128
+    refiner_dim: Annotated[int, Field(gt=0, multiple_of=REFINER_HEADS)] = 128
+
+    @field_validator("patch")
+    @classmethod
+    def _one_latent_frame(cls, patch: tuple[int, int, int]) -> tuple[int, int, int]:
+        if patch[0] != 1:
+            raise ValueError(
+                f"a patch of {patch[0]} latent frames cannot be trained: known frames and times are per latent frame,"
+                " so the first number must be 1"
+            )
+        return patch
 
     @property
     def dim(self) -> int:
@@ -82,7 +95,7 @@ class TrainConfig(_Frozen):
     objective: Literal["velocity", "x0"] = "velocity"
     time_mean: float = 0.0  # of the logit-normal times
     time_std: Annotated[float, Field(gt=0)] = 1.0
-    shift: Annotated[float, Field(gt=0)] = 3.0  # frames agree on places at high noise: look there more often
+    shift: Annotated[float, Field(gt=0)] = 3.0  # of the times towards noise; chosen, not ablated
     whiten: Share = 0.5  # latents are divided by std ** whiten: 1 gives every channel unit variance, 0 keeps energies
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     checkpoint_every: Positive = 500
@@ -109,9 +122,13 @@ class TrainConfig(_Frozen):
 
 
 class SampleRequest(BaseModel):
-    """One clip to make. What is None comes from SampleConfig, then from the run's own data. Unknown keys are kept."""
+    """One clip to make. What is None comes from SampleConfig, then from the run's own data.
 
-    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+    Other keys are carried over to prompts.jsonl, except those that would be taken for a setting: SampleConfig's own,
+    which hold for all clips, and near misses of the keys below.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=(), allow_inf_nan=False)
 
     prompt: str
     task: Literal["t2v", "i2v", "extend", "image"] = "t2v"
@@ -132,6 +149,18 @@ class SampleRequest(BaseModel):
             raise ValueError("extend needs `video`")
         if self.frames is not None and self.seconds is not None:
             raise ValueError("give `frames` or `seconds`, not both")
+        return self
+
+    @model_validator(mode="after")
+    def _carried(self) -> SampleRequest:
+        for key in self.model_extra or {}:
+            if key in SampleConfig.model_fields:
+                raise ValueError(f"`{key}` holds for all samples: write it under `sample:`, not in a request")
+            for known in type(self).model_fields:
+                # `prompt_id` is a key of its own, not a misspelt `prompt`.
+                alike = SequenceMatcher(None, key, known).ratio() >= _NEAR_MISS
+                if alike and not key.startswith(f"{known}_"):
+                    raise ValueError(f"unknown key `{key}`: did you mean `{known}`?")
         return self
 
 
@@ -155,11 +184,11 @@ class SampleConfig(_Frozen):
 def read_requests(prompts: list[str | SampleRequest] | str, base: Path | None = None) -> list[SampleRequest]:
     """Return the requests of `SampleConfig.prompts`; a file's inputs are relative to it, inline ones to `base`.
 
-    Raises SpecError that names the file and the line.
+    Raises SpecError that names the file and the line, or the input that is not there.
     """
     if not isinstance(prompts, str):
         requests = [SampleRequest(prompt=p) if isinstance(p, str) else p for p in prompts]
-        return [_resolved(request, base) for request in requests]
+        return [_resolved(request, base, f"sample.prompts.{place}") for place, request in enumerate(requests)]
     path = Path(prompts) if base is None else base / prompts
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -170,20 +199,24 @@ def read_requests(prompts: list[str | SampleRequest] | str, base: Path | None = 
         if not line.strip():
             continue
         try:
-            requests.append(_resolved(SampleRequest.model_validate(json.loads(line)), path.parent))
+            request = SampleRequest.model_validate(json.loads(line))
         except (ValueError, ValidationError) as error:
             raise SpecError(f"{path}:{number}: {_first_error(error)}") from error
+        requests.append(_resolved(request, path.parent, f"{path}:{number}"))
     return requests
 
 
-def _resolved(request: SampleRequest, base: Path | None) -> SampleRequest:
-    if base is None:
-        return request
+def _resolved(request: SampleRequest, base: Path | None, where: str) -> SampleRequest:
+    """Make the paths of the inputs relative to `base`, and look that files are there before anything is made."""
     update: dict[str, Any] = {}
     for name in ("image", "video"):
         value = getattr(request, name)
-        if value is not None:
-            update[name] = str(base / value)
+        if value is None:
+            continue
+        path = Path(value) if base is None else base / value
+        if not path.is_file():
+            raise SpecError(f"{where}: {name}: there is no file {path}")
+        update[name] = str(path)
     return request.model_copy(update=update)
 
 

@@ -62,6 +62,8 @@ def plan_job(
     seed = config.seed + place if request.seed is None else request.seed
     noise = generator(seed, "sample", *shape).standard_normal(shape, dtype=np.float32)
     clean, known = np.zeros(shape, np.float32), np.zeros(latent_frames, dtype=bool)
+    if request.task == "i2v" and latent_frames < 2:
+        raise SpecError(f"sample {place}: i2v of {num_frames} frames leaves nothing to make: ask for more frames")
     given = _given_frames(request, num_frames, codec.time_factor)
     if given:
         pixels_CTHW = _pixels(request, given, fps, width, height, read)

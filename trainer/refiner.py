@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.attention import attend
+from trainer.config import REFINER_HEADS
 from trainer.dit import FeedForward
 
-HEADS = 4
-# Positions are small beside the unit-variance words: order matters less than which words there are.
+# Of the positions beside the unit-variance words: small, so that words are not drowned. Chosen, not ablated.
 POSITION_SHARE = 0.3
 
 
@@ -31,7 +31,7 @@ class RefinerBlock(nn.Module):
 
     def forward(self, x_BSR: Tensor, bias_BS: Tensor | None) -> Tensor:
         """Return the words after looking at one another, (B, S, R)."""
-        parts = self.to_qkv(self.norm1(x_BSR)).unflatten(2, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        parts = self.to_qkv(self.norm1(x_BSR)).unflatten(2, (3, REFINER_HEADS, -1)).permute(2, 0, 3, 1, 4)
         out = attend(parts[0], parts[1], parts[2], bias_BS).transpose(1, 2).flatten(2)
         x_BSR = x_BSR + self.to_out(out)
         return x_BSR + self.ffn(self.norm2(x_BSR))

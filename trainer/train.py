@@ -88,17 +88,22 @@ def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: d
         before = json.loads(path.read_bytes())
         if before["run_key"] == run_key:
             precision = before["precision"]
-    columns = data.dataset.columns
-    sizes = Counter(zip(columns["width"], columns["height"], columns["num_frames"], columns["fps"], strict=True))
-    width, height, num_frames, fps = max(sizes, key=lambda size: (sizes[size], size))
     return {
         "run_key": run_key, "config": settings, "precision": precision, "receipt_digest": receipt["digest"],
         "unscreened": unscreened_categories(receipt),
         "codec": data.dataset.card["codec"], "text_encoder": data.dataset.card["text_encoder"],
         "latent_mean": data.normaliser.mean_C.tolist(), "latent_scale": data.normaliser.scale_C.tolist(),
         "clips": len(data.rows), "held_out": len(data.held_out), "uncaptioned": data.uncaptioned,
-        "default_size": {"width": width, "height": height, "num_frames": num_frames, "fps": fps},
+        "default_size": _commonest_size(data.dataset.columns),
     }  # fmt: skip
+
+
+def _commonest_size(columns: dict[str, list[Any]]) -> dict[str, Any]:
+    """Return the commonest width, height, num_frames and fps of the videos, of the images where there are no videos."""
+    names = ("width", "height", "num_frames", "fps")
+    counts = Counter(zip(*(columns[name] for name in names), strict=True))
+    videos = [size for size in counts if size[2] > 1]
+    return dict(zip(names, max(videos or counts, key=lambda size: (counts[size], size)), strict=True))
 
 
 def _take_steps(

@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from trainer.config import MODELS, ModelConfig, SampleConfig, TrainConfig
+from trainer.config import MODELS, ModelConfig, SampleConfig, SampleRequest, TrainConfig
 
 
 @pytest.mark.parametrize(
@@ -17,11 +17,47 @@ from trainer.config import MODELS, ModelConfig, SampleConfig, TrainConfig
         {"stepz": 1}, {"steps": 0}, {"model": "dit-huge"}, {"model": {"layers": 2, "width": 3}}, {"captions": {}},
         {"captions": {"long": 1.0}}, {"tasks": {"t2v": 0.0}}, {"text_dropout": 1.5}, {"precision": "fp16"},
         {"captions": {"short": -1.0, "dense": 2.0}}, {"model": {"head_dim": 33}},
+        {"model": {"patch": (2, 2, 2)}}, {"model": {"refiner_dim": 30}}, {"lr": float("inf")}, {"lr": float("nan")},
+        {"time_mean": float("nan")}, {"tasks": {"t2v": float("inf")}}, {"captions": {"short": float("inf")}},
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(values):
     with pytest.raises(ValidationError):
         TrainConfig.model_validate(values)
+
+
+def test_a_patch_over_time_says_why_it_is_refused():
+    with pytest.raises(ValidationError, match="known frames and times are per latent frame"):
+        ModelConfig(patch=(2, 2, 2))
+
+
+@pytest.mark.parametrize("key", ["guidance", "shift"])
+def test_samples_take_no_infinite_numbers(key):
+    for value in (float("inf"), float("nan")):
+        with pytest.raises(ValidationError, match="finite"):
+            SampleConfig.model_validate({key: value})
+
+
+@pytest.mark.parametrize(
+    ("extra", "sentence"),
+    [
+        ({"guidance": 5}, "`guidance` holds for all samples: write it under `sample:`"),
+        ({"steps": 5}, "`steps` holds for all samples"),
+        ({"batch": 1}, "`batch` holds for all samples"),
+        ({"framez": 9}, "unknown key `framez`: did you mean `frames`"),
+        ({"frame": 9}, "unknown key `frame`: did you mean `frames`"),
+        ({"heigth": 9}, "unknown key `heigth`: did you mean `height`"),
+        ({"seconds": float("inf")}, "finite"),
+    ],
+)
+def test_settings_that_a_request_cannot_have_are_refused(extra, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        SampleRequest.model_validate({"prompt": "a", **extra})
+
+
+def test_other_keys_of_a_request_are_carried():
+    carried = {"attributes": [1], "id": 3, "prompt_id": 7, "num_frames": 9, "fps": 8.0, "path": "000.mp4"}
+    assert SampleRequest.model_validate({"prompt": "a", **carried}).model_extra == carried
 
 
 def test_models_are_named_or_given_and_survive_json():

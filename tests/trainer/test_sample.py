@@ -138,6 +138,7 @@ def test_guidance_one_is_conditional_and_zero_unconditional(run_dir):
         ({"height": 8}, "height 8 is not a multiple of 16"),
         ({"task": "extend", "video": "x.mp4", "given_frames": 4}, r"given_frames is 4, must be 1 \+ 4k"),
         ({"task": "extend", "video": "x.mp4", "given_frames": 9}, "below the clip's 9"),
+        ({"task": "i2v", "image": "x.png", "frames": 1}, "i2v of 1 frames leaves nothing to make"),
     ],
 )
 def test_requests_that_cannot_be_are_refused_before_any_is_made(run_dir, tmp_path, request_, sentence):
@@ -163,6 +164,9 @@ def test_prompts_come_from_a_file_with_inputs_beside_it(tmp_path):
     path = tmp_path / "p.jsonl"
     line = '{"prompt": "b", "task": "i2v", "image": "i.png", "seed": 3}'
     path.write_text('{"prompt": "a", "attributes": [1]}\n\n' + line + "\n")
+    with pytest.raises(SpecError, match=r"p.jsonl:3: image: there is no file .*i.png"):
+        read_requests(str(path))
+    (tmp_path / "i.png").touch()
     first, second = read_requests(str(path))
     assert first.model_extra == {"attributes": [1]}
     assert (second.seed, second.image) == (3, str(tmp_path / "i.png"))
@@ -178,6 +182,18 @@ def test_prompts_come_from_a_file_with_inputs_beside_it(tmp_path):
     with pytest.raises(SpecError, match="cannot read"):
         read_requests("nowhere.jsonl", tmp_path)
     assert [r.prompt for r in read_requests(["a", SampleRequest(prompt="b")])] == ["a", "b"]
+
+
+def test_inputs_of_inline_requests_lie_beside_the_base(tmp_path):
+    asked = [SampleRequest(prompt="a", task="i2v", image="i.png"), SampleRequest(prompt="b", task="extend", video="v")]
+    with pytest.raises(SpecError, match=r"sample.prompts.0: image: there is no file .*i.png"):
+        read_requests([*asked], tmp_path)
+    (tmp_path / "i.png").touch()
+    with pytest.raises(SpecError, match=r"sample.prompts.1: video: there is no file .*v"):
+        read_requests([*asked], tmp_path)
+    (tmp_path / "v").touch()
+    found = read_requests([*asked], tmp_path)
+    assert [found[0].image, found[1].video] == [str(tmp_path / "i.png"), str(tmp_path / "v")]
 
 
 def test_cover_fills_the_frame_without_changing_the_aspect():

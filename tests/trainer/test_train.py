@@ -24,7 +24,7 @@ from trainer.config import ModelConfig, TrainConfig
 from trainer.data import TrainingData
 from trainer.loop import Trainer, learning_rate
 from trainer.provenance import EMPTY_TEXT_ID
-from trainer.train import train
+from trainer.train import _commonest_size, train
 
 MIXED = ((9, 32), (9, 32), (5, 16), (1, 32), (9, 16), (5, 16), (1, 16), (9, 32))
 TINY = ModelConfig(layers=2, heads=2, head_dim=12, ffn_dim=32, refiner_dim=16)
@@ -222,6 +222,13 @@ def test_validation_holds_its_clips_out_and_repeats_itself(dataset, tmp_path):
     assert trained == {data.dataset.clip_ids[row] for row in data.rows}
     trainer = Trainer(data, settings, "fp32")
     assert trainer.evaluate() == trainer.evaluate()
+
+
+def test_samples_are_videos_by_default_where_any_video_was_trained_on():
+    columns = {"width": [16, 16, 16, 32], "height": [16, 16, 16, 48], "num_frames": [1, 1, 1, 9], "fps": [0, 0, 0, 8.0]}
+    assert _commonest_size(columns) == {"width": 32, "height": 48, "num_frames": 9, "fps": 8.0}
+    images = {name: values[:3] for name, values in columns.items()}
+    assert _commonest_size(images) == {"width": 16, "height": 16, "num_frames": 1, "fps": 0}
 
 
 def with_equal_captions(dataset: Path, weights: dict) -> TrainingData:
