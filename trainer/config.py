@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -28,6 +28,9 @@ CaptionKind = Literal["short", "dense", "original"]
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+
+_Config = TypeVar("_Config", bound=_Frozen)
 
 
 class ModelConfig(_Frozen):
@@ -179,6 +182,18 @@ class SampleConfig(_Frozen):
     crf: Annotated[int, Field(ge=0, le=51)] = 12
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: Annotated[int, Field(ge=0)] = 0
+
+
+def read_config(path: Path | None, kind: type[_Config]) -> _Config:
+    """Read a config's JSON file; None gives the defaults. Raises SpecError that names the file."""
+    if path is None:
+        return kind()
+    try:
+        return kind.model_validate(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise SpecError(f"cannot read {path}: {error}") from error
+    except ValueError as error:
+        raise SpecError(f"{path}: {_first_error(error)}") from error
 
 
 def read_requests(prompts: list[str | SampleRequest] | str, base: Path | None = None) -> list[SampleRequest]:

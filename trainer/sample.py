@@ -23,15 +23,16 @@ import torch
 from torch import Tensor
 
 from curate.codecs import LatentCodec, TextEncoder, latent_codec, text_encoder
-from curate.errors import RushesError, SpecError
+from curate.errors import InputRejected, RushesError, SpecError, StorageError
 from curate.media.writer import write_image, write_mp4
 from trainer import flow
-from trainer.checkpoint import MODEL_FILE, Model, load_model
-from trainer.config import SampleConfig, SampleRequest, read_requests
+from trainer.checkpoint import Model, storing
+from trainer.config import SampleConfig, SampleRequest, read_config, read_requests
 from trainer.data import Normaliser, pad_text
 from trainer.dit import TIME_SCALE
+from trainer.exported import load_model, verify_export
 from trainer.inputs import FrameReader, Job, opencv_frames, plan_job
-from trainer.provenance import files_sha256, sample_card
+from trainer.provenance import sample_card
 
 OnSample = Callable[[dict[str, Any]], None]
 
@@ -53,6 +54,7 @@ class Run:
             card = json.loads((run_dir / "run.json").read_bytes())
         except (OSError, ValueError) as error:
             raise SpecError(f"{run_dir} is no training run (run.json: {error})") from error
+        sha256 = verify_export(run_dir, card["run_key"])
         model = load_model(run_dir)
         codec = latent_codec(card["codec"]["name"], **card["codec"]["params"])
         encoder = text_encoder(card["text_encoder"]["name"], **card["text_encoder"]["params"])
@@ -60,7 +62,6 @@ class Run:
             if part.fingerprint != card[kind]["fingerprint"]:
                 trained = card[kind]["fingerprint"]
                 raise SpecError(f"{run_dir} was trained with the {kind} {trained}, this is {part.fingerprint}")
-        sha256 = files_sha256([run_dir / "model" / MODEL_FILE, run_dir / "refiner" / "model.safetensors"])
         return cls({**card, "patch": model.dit.config.patch_size}, model, sha256, codec, encoder)
 
 
@@ -74,8 +75,8 @@ def sample(
 ) -> list[dict[str, Any]]:
     """Make a clip for each request; returns the lines of prompts.jsonl, in the order asked.
 
-    All requests are checked before the first is made. Raises SpecError on a run or request that cannot be, and
-    InputRejected on unreadable inputs.
+    All requests are checked before the first is made. Raises SpecError on a run or request that cannot be,
+    InputRejected on unreadable inputs, and StorageError on the disk.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -83,7 +84,8 @@ def sample(
     wanted = [SampleRequest(prompt=r) if isinstance(r, str) else r for r in requests]
     jobs = [plan_job(request, place, config, run.card, run.codec, read) for place, request in enumerate(wanted)]
     out_dir = Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
+    with storing(out_dir):
+        out_dir.mkdir(parents=True, exist_ok=True)
     lines: dict[int, dict[str, Any]] = {}
     for places in _batches(jobs, config.batch):
         latents = denoise(run, [jobs[place] for place in places], config)
@@ -94,8 +96,9 @@ def sample(
     ordered = [lines[place] for place in range(len(jobs))]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered)
     work = out_dir / ".prompts.jsonl.tmp"
-    work.write_text(text, encoding="utf-8")
-    work.replace(out_dir / "prompts.jsonl")
+    with storing(out_dir / "prompts.jsonl"):
+        work.write_text(text, encoding="utf-8")
+        work.replace(out_dir / "prompts.jsonl")
     return ordered
 
 
@@ -167,15 +170,24 @@ def _write(
     card = sample_card(run.card, run.model_sha256, {**request, "steps": config.steps, "guidance": config.guidance})
     # Three digits as promised, more when there are more than a thousand, so that names sort in the order asked.
     stem = f"{place:0{max(3, len(str(count - 1)))}d}"
-    if job.request.task == "image":
-        path = out_dir / f"{stem}.png"
-        write_image(path, frames[0])
-    else:
-        path = out_dir / f"{stem}.mp4"
-        write_mp4(path, frames, job.fps, crf=config.crf, metadata=card)
+    path = out_dir / (f"{stem}.png" if job.request.task == "image" else f"{stem}.mp4")
+    with storing(path):
+        if job.request.task == "image":
+            _write_image(path, frames[0])
+        else:
+            write_mp4(path, frames, job.fps, crf=config.crf, metadata=card)
     carried = dict(job.request.model_extra or {})
     size = {"width": job.width, "height": job.height, "num_frames": job.num_frames, "fps": job.fps}
     return {**carried, "path": path.name, **request, **size}
+
+
+def _write_image(path: Path, frame_HWC: np.ndarray) -> None:
+    try:
+        write_image(path, frame_HWC)
+    except InputRejected as error:
+        if error.reason != "write:image":
+            raise
+        raise StorageError(f"cannot write {path}: {error.detail}") from error
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -187,14 +199,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="JSON of a SampleConfig")
     args = parser.parse_args(argv)
     try:
-        values = json.loads(args.config.read_bytes()) if args.config else {}
-        lines = sample(args.run, read_requests(str(args.prompts)), args.out, SampleConfig.model_validate(values))
+        config = read_config(args.config, SampleConfig)
+        lines = sample(args.run, read_requests(str(args.prompts)), args.out, config)
     except RushesError as error:
         print(f"error: {error}", file=sys.stderr)
-        return getattr(error, "exit_code", 1)
-    except (OSError, ValueError) as error:
-        print(f"error: {args.config}: {error}", file=sys.stderr)
-        return SpecError.exit_code
+        return error.exit_code
+    except OSError as error:  # what is written names itself; this is a run that cannot be read any more
+        print(f"error: the disk refused: {error}", file=sys.stderr)
+        return StorageError.exit_code
     print(json.dumps({"samples": len(lines), "out": str(args.out)}))
     return 0
 

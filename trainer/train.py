@@ -3,7 +3,7 @@
     OUT/run.json        config, dataset digest, codec, text encoder, latent statistics: what sampling needs
     OUT/log.jsonl       a line a step; OUT/eval.jsonl a line a validation
     OUT/checkpoints/    see checkpoint.py; a run goes on from the newest by itself
-    OUT/model, refiner  the averaged weights, written at the end
+    OUT/model, refiner  the averaged weights, written at the end; OUT/export.json says of which run and step
 
 A resumed run's losses are bitwise those of an unbroken one (same machine, thread count and versions).
 """
@@ -27,10 +27,11 @@ import torch
 
 from curate.dataset.reader import Dataset
 from curate.dataset.receipts import unscreened_categories, verify_receipt
-from curate.errors import RushesError, SpecError
-from trainer.checkpoint import export_model, write_json
-from trainer.config import SCHEDULING, TrainConfig
+from curate.errors import RushesError, StorageError
+from trainer.checkpoint import storing, write_json
+from trainer.config import SCHEDULING, TrainConfig, read_config
 from trainer.data import TrainingData
+from trainer.exported import export_model, is_exported
 from trainer.loop import Trainer
 from trainer.metrics import faster_precision
 from trainer.provenance import fingerprint
@@ -59,20 +60,22 @@ def train(dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnS
     """
     receipt = verify_receipt(dataset_dir, config.allow_unscreened)
     out_dir = Path(out_dir)
-    out_dir.mkdir(parents=True, exist_ok=True)
+    with storing(out_dir):
+        out_dir.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
     data = TrainingData(Dataset(Path(dataset_dir)), config)
     run = _run_json(out_dir, data, config, receipt)
     trainer = Trainer(data, config, run["precision"])
     trainer.resume(out_dir, run["run_key"])
-    write_json(out_dir / "run.json", run)
+    with storing(out_dir / "run.json"):
+        write_json(out_dir / "run.json", run)
     for log in ("log.jsonl", "eval.jsonl"):
         _truncate_log(out_dir / log, trainer.done)
     with _Signals() as signals:
         loss = _take_steps(trainer, out_dir, run["run_key"], signals, on_step)
-    if signals.caught is None:
-        export_model(out_dir, trainer.averaged())
+    if signals.caught is None and not is_exported(out_dir, run["run_key"], trainer.done):
+        export_model(out_dir, trainer.averaged(), run["run_key"], trainer.done)
     return TrainResult(out_dir, trainer.done, loss, signals.caught)
 
 
@@ -85,9 +88,11 @@ def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: d
     precision = config.precision if config.precision != "auto" else faster_precision()
     path = out_dir / "run.json"
     if path.is_file():
-        before = json.loads(path.read_bytes())
-        if before["run_key"] == run_key:
-            precision = before["precision"]
+        try:
+            before = json.loads(path.read_bytes())
+            precision = before["precision"] if before["run_key"] == run_key else precision
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StorageError(f"{path} cannot be read ({error}): restore it, or train into another folder") from error
     return {
         "run_key": run_key, "config": settings, "precision": precision, "receipt_digest": receipt["digest"],
         "unscreened": unscreened_categories(receipt),
@@ -155,7 +160,7 @@ class _Signals:
 
 
 def _append(path: Path, record: dict[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
+    with storing(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
 
 
@@ -163,17 +168,20 @@ def _truncate_log(path: Path, done: int) -> None:
     """Keep the lines of the steps that the checkpoint holds: what came after is taken again."""
     if not path.is_file():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    kept, lines = [], path.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
         try:
-            record = json.loads(line)
-        except ValueError:
-            continue  # the line that was being written when the process was killed
-        if record["step"] <= done:
+            step = json.loads(line)["step"]
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(lines):
+                continue  # the line that was being written when the process was killed
+            raise StorageError(f"{path}:{number} is damaged ({error}): repair or remove the line") from error
+        if step <= done:
             kept.append(line + "\n")
     work = path.with_name(f".{path.name}.tmp")
-    work.write_text("".join(kept), encoding="utf-8")
-    work.replace(path)
+    with storing(path):
+        work.write_text("".join(kept), encoding="utf-8")
+        work.replace(path)
 
 
 def _reporter(steps: int) -> OnStep:
@@ -197,15 +205,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="JSON of a TrainConfig")
     args = parser.parse_args(argv)
     try:
-        values = json.loads(args.config.read_bytes()) if args.config else {}
-        config = TrainConfig.model_validate(values)
+        config = read_config(args.config, TrainConfig)
         result = train(args.dataset, args.out, config, on_step=_reporter(config.steps))
     except RushesError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except (OSError, ValueError) as error:
-        print(f"error: {args.config}: {error}", file=sys.stderr)
-        return SpecError.exit_code
+    except OSError as error:  # what is written names itself; this is a dataset that cannot be read any more
+        print(f"error: the disk refused: {error}", file=sys.stderr)
+        return StorageError.exit_code
     print(json.dumps({"steps": result.steps, "loss": result.loss, "out": str(result.out_dir)}))
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from curate.dataset.reader import Dataset
 from curate.errors import RushesError, SpecError, StorageError, UnscreenedData
 from tests.dataset.tiny import ALLOW, clip_rows, header, text_rows, tiny_dataset
-from trainer.checkpoint import load_model
 from trainer.config import ModelConfig, TrainConfig
 from trainer.data import TrainingData
+from trainer.exported import load_model
 from trainer.loop import Trainer, learning_rate
 from trainer.provenance import EMPTY_TEXT_ID
 from trainer.train import _commonest_size, train
