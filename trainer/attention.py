@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from trainer.rope import rotate
 
-# Up to this many scores a head, plain matmul-softmax-matmul beats SDPA on a CPU, whose backward took 55 % of a
-# small model's step; above it SDPA's memory, linear in L, wins.
+# Up to this many scores a head, plain matmul-softmax-matmul instead of SDPA; above it SDPA, whose memory is linear
+# in L. The limit is chosen, not measured.
 PLAIN_ATTENTION_SCORES = 512 * 512
 
 

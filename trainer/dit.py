@@ -24,7 +24,7 @@ from trainer.rope import rotations
 # Wan gives the model times of 0 to 1000.
 TIME_SCALE = 1000.0
 # Size of the constants that let a head prefer a neighbour, where a projected token's numbers are of size 1, and the
-# gain of the normalised queries and keys. Together they make a neighbour about 3 times as likely as the next token.
+# gain of the normalised queries and keys. Chosen together, not ablated.
 _NEIGHBOUR, _SHARPNESS = 4.0, 1.5
 
 
@@ -100,7 +100,7 @@ class Block(nn.Module):
         """Scale the outputs of the three branches by `gain`, and open the gates."""
         for branch in (self.attn1.to_out[0], self.attn2.to_out[0], self.ffn.net[2]):
             branch.get_parameter("weight").data.mul_(gain)
-        # Rows are shift, scale, gate of attention and of the MLP: open gates let short runs learn from step 0.
+        # Rows are shift, scale, gate of attention and of the MLP: gates start open. Chosen, not ablated.
         self.scale_shift_table.data.zero_()
         self.scale_shift_table.data[:, [2, 5]] = 1.0
         look_at_neighbours(self.attn1)
@@ -253,9 +253,9 @@ def look_at_neighbours(attention: Attention) -> None:
     """Let each head of a self-attention start by preferring the token at one offset in (time, row, column).
 
     Positions enter only as rotations of queries and keys. With random weights and no bias those say nothing until
-    training finds them, and a short run never did: every patch was right and no two patches agreed. So queries get a
-    constant in each axis's fastest pair, and keys the same constant turned back by the head's offset: their product
-    is largest at that offset. The idea is ConViT's (d'Ascoli et al. 2021), in Wan's parameters.
+    training finds them. So queries get a constant in each axis's fastest pair, and keys the same constant turned back
+    by the head's offset: their product is largest at that offset. The idea is ConViT's (d'Ascoli et al. 2021), in
+    Wan's parameters. Chosen, not ablated.
     """
     heads, width = attention.heads, attention.to_q.out_features // attention.heads
     side = 2 * (width // 6)

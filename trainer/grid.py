@@ -1,10 +1,10 @@
 """Where a latent frame's pixels lie in the clip, as input channels beside the latent.
 
 Wan's positions are rotations of queries and keys: they say how far apart two tokens are, never where one is. Large
-models infer that from content; a small one on a small grid does not (half of its tokens lie at an edge, and a head
-that looks past the edge sees something else without a sign). So models that are trained from nothing here get
+models can infer that from content; on a small grid half of the tokens lie at an edge, and a head that looks past it
+sees something else without a sign. So models that are trained from nothing here get
 coordinates as input channels, as Wan's own I2V models get a mask: in_channels is larger than out_channels, and the
-parameters and names stay Wan's. Nothing is learned or looked up, so any size goes.
+parameters and names stay Wan's. Nothing is learned or looked up, so any size goes. Chosen, not ablated.
 """
 
 from __future__ import annotations

@@ -22,12 +22,13 @@ def gaussian_velocity(x: Tensor, time: Tensor | float, std: float) -> Tensor:
     return x * (time - (1 - time) * variance) / ((1 - time) ** 2 * variance + time**2)
 
 
-def linear_floor(eigenvalues: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return, for each time, the least mean squared error of a velocity that is linear in x, per number.
+def channel_floor(eigenvalues: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return, for each time, the Gaussian bound from channel covariance alone: a mean squared error per number.
 
-    `eigenvalues` are those of the latents' covariance. A Gaussian has the largest error of all data with its
-    covariance, so a model that stays above this has learned no more than second-order statistics. Integrated
-    over uniform times it is pi / 2 * mean(sqrt(eigenvalues)).
+    It is that of the best velocity linear in the channels of one latent place, whose covariance has these
+    `eigenvalues`. A linear denoiser that also looks around does better, so a model above this has learned no more
+    than how channels vary together, and one below it may still be linear. Integrated over uniform times it is
+    pi / 2 * mean(sqrt(eigenvalues)).
     """
     spread = np.maximum(np.asarray(eigenvalues, np.float64), 0.0)[:, None]
     time = np.asarray(times, np.float64)[None, :]
@@ -57,4 +58,9 @@ def faster_precision() -> str:
             rounds.append(time.perf_counter() - start)
         # The best round is the machine's; the others carry warm-up and neighbours.
         seconds[name] = min(rounds)
-    return "bf16" if seconds["fp32"] > _WORTHWHILE * seconds["bf16"] else "fp32"
+    return precision_for(seconds["fp32"], seconds["bf16"])
+
+
+def precision_for(fp32_seconds: float, bf16_seconds: float) -> str:
+    """Return the precision that these times of the same work speak for: bf16 only if it is clearly faster."""
+    return "bf16" if fp32_seconds > _WORTHWHILE * bf16_seconds else "fp32"

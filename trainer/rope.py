@@ -33,7 +33,7 @@ def rotations(grid: tuple[int, int, int], head_dim: int, device: torch.device) -
 def rotate(x_BNLd: Tensor, positions_Ld: Tensor) -> Tensor:
     """Turn each pair of numbers by its token's angle; float32 in and out, (B, N, L, d).
 
-    A pair is one complex number: one kernel instead of six strided ones, a third of the time on a CPU.
+    A pair is one complex number: one kernel instead of six strided ones.
     """
     pairs = torch.view_as_complex(x_BNLd.unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * positions_Ld).flatten(-2)

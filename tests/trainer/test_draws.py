@@ -27,15 +27,6 @@ def test_order_is_a_pure_function_and_each_epoch_visits_every_clip_once(seed, co
         assert sorted(index for e, index in places if e == epoch) == list(range(count))
 
 
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**31), batch=st.integers(2, 12), count=st.integers(1, 50), step=st.integers(0, 1000))
-def test_a_step_is_the_same_set_for_any_number_of_ranks(seed, batch, count, step):
-    whole = step_members(seed, step, batch, count)
-    for ranks in (1, 2, 3):
-        shares = [whole[rank::ranks] for rank in range(ranks)]
-        assert sorted(m for share in shares for m in share) == sorted(whole)
-
-
 def test_epochs_and_seeds_differ():
     orders = [epoch_order(seed, epoch, 50).tolist() for seed in (0, 1) for epoch in (0, 1, 2)]
     assert len({tuple(order) for order in orders}) == 6

@@ -11,7 +11,7 @@ import torch
 
 from trainer import flow
 from trainer.draws import generator
-from trainer.metrics import GRID_TIMES, channel_eigenvalues, gaussian_velocity, linear_floor
+from trainer.metrics import GRID_TIMES, channel_eigenvalues, channel_floor, gaussian_velocity
 
 
 @pytest.mark.parametrize("std", [1.0, 0.5])
@@ -28,18 +28,20 @@ def test_best_loss_on_a_gaussian_under_uniform_times_is_std_times_half_pi(std):
 
 
 def test_best_loss_at_the_fixed_times_of_validation():
-    curve = linear_floor(np.array([0.25]), np.array(GRID_TIMES))
+    curve = channel_floor(np.array([0.25]), np.array(GRID_TIMES))
     wanted = [1.117904, 1.248780, 1.158371, 0.924188, 0.686327, 0.502947, 0.373723, 0.284129]
     assert np.abs(curve - wanted).max() < 1e-6
-    curve = linear_floor(np.array([1.0]), np.array(GRID_TIMES))
+    curve = channel_floor(np.array([1.0]), np.array(GRID_TIMES))
     half = [1.132743, 1.438202, 1.753425, 1.969231]
     assert np.abs(curve - (half + half[::-1])).max() < 1e-6
 
 
-def test_linear_floor_integrates_to_half_pi_times_the_mean_root():
+def test_channel_floor_integrates_to_half_pi_times_the_mean_root():
     times = (np.arange(20_000) + 0.5) / 20_000
     eigenvalues = np.array([4.0, 1.0, 0.04])
-    assert linear_floor(eigenvalues, times).mean() == pytest.approx(math.pi / 2 * np.sqrt(eigenvalues).mean(), rel=1e-4)
+    assert channel_floor(eigenvalues, times).mean() == pytest.approx(
+        math.pi / 2 * np.sqrt(eigenvalues).mean(), rel=1e-4
+    )
 
 
 def test_channel_eigenvalues_are_the_spreads_along_the_axes():

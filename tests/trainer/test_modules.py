@@ -12,7 +12,7 @@ from trainer.config import TrainConfig
 from trainer.data import Normaliser, pad_text
 from trainer.dit import look_at_neighbours
 from trainer.grid import CHANNELS, coordinates, with_coordinates
-from trainer.metrics import faster_precision
+from trainer.metrics import precision_for
 from trainer.refiner import Refiner
 from trainer.rope import rotate, rotations
 
@@ -104,5 +104,6 @@ def test_a_dataset_without_clips_cannot_be_normalised():
         Normaliser.from_card({"latent_stats": None}, TrainConfig().whiten)
 
 
-def test_the_faster_precision_is_one_of_the_two():
-    assert faster_precision() in ("fp32", "bf16")
+@pytest.mark.parametrize(("bf16_seconds", "wanted"), [(0.5, "bf16"), (0.8, "bf16"), (0.9, "fp32"), (4.0, "fp32")])
+def test_bf16_is_taken_only_where_it_pays(bf16_seconds, wanted):
+    assert precision_for(1.0, bf16_seconds) == wanted

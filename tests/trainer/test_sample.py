@@ -116,8 +116,8 @@ def test_neighbours_and_batches_do_not_matter(run_dir):
 def test_seed_and_prompt_matter(run_dir):
     asked = (("a", 1), ("a", 2), ("b c", 1))
     one, other_seed, other_prompt = latents(run_dir, [SampleRequest(prompt=p, seed=s) for p, s in asked])
-    assert np.abs(one - other_seed).max() > 1e-3
-    assert np.abs(one - other_prompt).max() > 1e-6
+    assert np.abs(one - other_seed).max() > 1
+    assert np.abs(one - other_prompt).max() > 0.2
 
 
 def test_guidance_one_is_conditional_and_zero_unconditional(run_dir):
