@@ -91,7 +91,7 @@ def trained(out: Path, steps: int = 60, evaluations: bool = True) -> Path:
     ]
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
     if evaluations:
-        row = {"step": steps, "loss": 0.5, "curve": [0.5], "linear_floor": 0.61}
+        row = {"step": steps, "loss": 0.5, "curve": [0.5], "channel_floor": 0.61}
         (folder / "eval.jsonl").write_text(json.dumps(row) + "\n")
     snapshots.finish(out, "train", folder.name)
     return folder

@@ -48,7 +48,7 @@ def test_a_falling_loss_falls_on_the_page(tmp_path: Path) -> None:
     facts = {fact["name"]: fact["value"] for fact in view["facts"]}
     assert facts["steps"] == "60"
     assert facts["time in steps"] == "30 s"
-    assert facts["loss of the best linear denoiser"] == "0.61"
+    assert facts["Gaussian bound from channel covariance alone"] == "0.61"
 
 
 @pytest.mark.parametrize(("losses", "logarithmic"), [([1.0, 0.5], False), ([1.0, 0.01], True), ([1.0, 0.0], False)])
