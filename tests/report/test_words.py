@@ -34,7 +34,10 @@ def test_lengths(hours: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("url", "text"),
-    [("file:///a/b%20c.mp4", "/a/b%20c.mp4"), ("file:///a/#1 50%?.mp4", "/a/#1 50%?.mp4"), ("/a/b.mp4", "/a/b.mp4"), (None, "-"),
+    [
+        ("file:///a/b%20c.mp4", "/a/b%20c.mp4"),
+        ("file:///a/#1 50%?.mp4", "/a/#1 50%?.mp4"),
+        ("/a/b.mp4", "/a/b.mp4"), (None, "-"),
      ("s3://key:secret@bucket/a.mp4", "s3://bucket/a.mp4"),
      ("https://host/a.mp4?X-Amz-Signature=secret#frag", "https://host/a.mp4")],
 )  # fmt: skip
