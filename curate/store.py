@@ -32,7 +32,7 @@ from curate.schema import is_operational
 _CHECKPOINT_EVERY = 100  # a manifest that lists everything, so that readers never read more than 100 files
 _UMASK = os.umask(0)  # it can only be read by setting it
 os.umask(_UMASK)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = "no space left" if error.errno in _FULL else f"{error.strerror or error}"
+        what = "no space left" if error.errno in FULL else f"{error.strerror or error}"
         raise StorageError(
             f"cannot write {path}: {what}; free space or choose another output, then run again"
         ) from error

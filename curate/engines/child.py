@@ -21,6 +21,7 @@ from typing import Any
 from curate.engines.wire import Closed, Wire
 from curate.errors import InputRejected, StorageError, Unreachable
 from curate.stage import Fault
+from curate.store import FULL
 
 _PR_SET_PDEATHSIG = 1
 _FLUSH_BYTES = 64 * 1024 * 1024  # a part is written when its rows weigh this much: memory stays bounded
@@ -123,6 +124,10 @@ class Child:
             self._blame(
                 work, batch, attempts, Fault("limit:memory", "the row needs more than engine.limits.memory_gib")
             )
+        except OSError as error:
+            if error.errno in FULL:  # the spool's disk, or one that a stage writes to: no row is to blame
+                raise StorageError(f"no space left for temporary files ({error}); free space or set TMPDIR") from error
+            self._blame(work, batch, attempts, Fault("stage:error", f"{type(error).__name__}: {error}"))
         except InputRejected as error:
             self._blame(work, batch, attempts, Fault(error.reason, error.detail))
         except Exception as error:  # noqa: BLE001 stage code may raise anything; it is recorded in its row

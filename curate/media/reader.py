@@ -8,7 +8,6 @@ scaled by the same path, whoever asks: `VERSION` names that policy and is part o
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
-from curate.errors import InputRejected, StorageError, Unreachable
+from curate.errors import InputRejected, Unreachable
 from curate.files import open_url
 from curate.stage import Frames
 
@@ -95,8 +94,6 @@ def _open(url: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     except (av.error.FFmpegError, ValueError, EOFError) as error:
         raise InputRejected("decode:error", f"{type(error).__name__}: {error}") from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # our own spool, not the source
-            raise StorageError(f"no space left for temporary files: {error}; free space or set TMPDIR") from error
         raise Unreachable("source:unreadable", str(error)) from error
 
 
