@@ -93,7 +93,7 @@ def _measure(plan: Plan, store: Store, inputs: list[str], decode: bool) -> None:
     rows = [
         {
             "id": _id(i, url), "url": url if "://" in url else str(Path(url).absolute()), "need": ["media"],
-            "probe": True, "split": decode, "clips": {}, "spans": None,
+            "probe": True, "split": decode, "clips": {}, "have": {}, "spans": None,
         }
         for i, url in enumerate(inputs)
     ]  # fmt: skip

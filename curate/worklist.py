@@ -30,6 +30,7 @@ def media_rows(plan: Plan, store: Store, locations: list[Location]) -> list[dict
         stage: ids_of(store.read(plan.tables[stage].name, plan.tables[stage].schema, ["clip_id"]), "clip_id")
         for stage in plan.pass_stages()
     }
+    earlier = _earlier_clips(plan, store) if any(split["outcome"] is None for split in splits) else {}
     rows = []
     for (source, places), probe, split in zip(sources.items(), probes["outcome"].to_pylist(), splits, strict=True):
         spans = [span for span in split["clips"] or [] if not span["too_short"]]
@@ -46,10 +47,23 @@ def media_rows(plan: Plan, store: Store, locations: list[Location]) -> list[dict
                 {
                     "id": source, "url": places[0].url, "need": ["media"], "probe": need_probe,
                     "split": need_split, "clips": {} if need_split else lacks,
+                    "have": {
+                        stage: sorted(have & earlier.get(source, set())) for stage, have in present.items()
+                    } if need_split else {},
                     "spans": None if need_split else split["clips"],
                 }
             )  # fmt: skip
     return rows
+
+
+def _earlier_clips(plan: Plan, store: Store) -> dict[str, set[str]]:
+    """Clips by source of every split but the present one: a span that comes out the same is not measured again."""
+    clips: dict[str, set[str]] = {}
+    for table in store.tables():
+        if table.startswith("split-") and table != plan.tables["split"].name:
+            for row in store.read(table, schema.SPLIT, ["source_id", "clips"]).to_pylist():
+                clips.setdefault(row["source_id"], set()).update(span["clip_id"] for span in row["clips"] or [])
+    return clips
 
 
 def clip_rows(plan: Plan, store: Store, ledger: Ledger) -> list[dict[str, Any]]:

@@ -35,7 +35,8 @@ class PassRequest:
     """What one source lacks.
 
     scores maps a stage name to its score and to the clips that lack it (None: every clip). `spans` is given when the
-    source is split already; then nothing is detected. Lengths are in seconds.
+    source is split already; then nothing is detected. `have` are clips that a stage measured for an earlier split: they
+    are not measured again. Lengths are in seconds.
     """
 
     source_id: str
@@ -48,6 +49,7 @@ class PassRequest:
     proxies: set[str] | None = frozenset()  # type: ignore[assignment]
     content: set[str] | None = frozenset()  # type: ignore[assignment]
     spans: Sequence[Row] | None = None
+    have: Mapping[str, set[str]] = field(default_factory=dict)
 
 
 def _wants(which: set[str] | None, clip: str) -> bool:
@@ -216,13 +218,14 @@ class DecodePass:
 
     def _measure(self, clip: Row, first: int, end: int) -> Iterator[tuple[str, Row]]:
         name = clip["clip_id"]
-        if _wants(self.request.content, name) and self._hash_content:
+        have = {stage for stage, clips in self.request.have.items() if name in clips}
+        if "content" not in have and _wants(self.request.content, name) and self._hash_content:
             own = self._digests[first - self._scene_start : end - self._scene_start]
             yield "content", {"clip_id": name, "hash": hashlib.sha256(b"".join(own)).hexdigest()[:32]}
-        if _wants(self.request.proxies, name):
+        if "frames" not in have and _wants(self.request.proxies, name):
             yield "frames", self._proxies(clip, first, end)
         for stage, score in self.request.scores.items():
-            if _wants(self.request.wanted.get(stage), name):
+            if stage not in have and _wants(self.request.wanted.get(stage), name):
                 yield stage, self._score(score, clip, first, end)
 
     def _sampled(self, grid: Frames, clip: Row, first: int, end: int) -> tuple[np.ndarray, list[float]]:

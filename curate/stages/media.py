@@ -1,8 +1,8 @@
 """Source-level work: probe, and the one decode pass for whatever a source lacks.
 
 Input row: {"id": source_id, "url", "need": ["media"], "probe": bool, "split": bool, "clips": {stage: [clip_id]},
-"spans"}. `spans` are the clips of a source that is split already, otherwise None; then every pass stage is computed for
-every clip.
+"have": {stage: [clip_id]}, "spans"}. `spans` are the clips of a source that is split already, and `clips` what each
+stage lacks of them. Otherwise it is None, and every stage runs for every clip that is not in `have`.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class MediaWork:
             proxies=None if everything else wanted.get("frames", set()),
             content=None if everything else wanted.get("content", set()),
             spans=row["spans"],
+            have={stage: set(clips) for stage, clips in row["have"].items()},
         )
 
     def fault(self, row: Row, fault: Fault) -> Iterator[tuple[str, Row]]:

@@ -125,6 +125,20 @@ def test_the_digest_does_not_know_the_way(tmp_path, footage):
     assert digests[0] == digests[1] != ""
 
 
+def test_another_length_measures_only_the_clips_that_it_changes(tmp_path, footage):
+    raw = spec_dict(footage, tmp_path / "out")
+    spec = write_spec(tmp_path / "s.yaml", raw)
+    _run(spec, "--until", "dedup")
+    raw["stages"][0]["split"]["max_s"] = 9  # no scene is that long: every clip stays what it was
+    assert _run(write_spec(spec, raw), "--until", "dedup")["computed"]["split"] > 0
+    rows = [
+        name
+        for path in (tmp_path / "out").glob("stages/motion-*/*")
+        for name in pq.read_table(path)["clip_id"].to_pylist()
+    ]
+    assert len(rows) == len(set(rows)) > 0
+
+
 def test_a_failed_job_has_a_failed_exit_code():
     """The shell line of a submitted job: its log ends with the code, and so does the job."""
     line = "false; code=$?; echo rushes-exit-code=$code; exit $code"
