@@ -58,7 +58,7 @@ def _filled(out, plan, sources):
         spans = [
             {
                 "clip_id": f"{i}-{k}", "start_pts": 8 * k, "end_pts": 8 * k + 8, "start_s": k, "end_s": k + 1.0,
-                "num_frames": 8, "too_short": c["short"],
+                "num_frames": 1 if drawn["image"] else 8, "too_short": c["short"],
             }
             for k, c in enumerate(drawn["clips"])
         ]  # fmt: skip
