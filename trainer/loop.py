@@ -40,7 +40,7 @@ class Trainer:
         self.params = list(self.model.parameters())
         self.ema = [param.detach().clone() for param in self.params]
         named = dict(zip(self.names, self.params, strict=True))
-        self.optimizers = make_optimizers(named, config)
+        self.optimizers = make_optimizers(named, config, precision)
         self.done = 0
 
     def resume(self, out_dir: Path, run_key: str) -> int:

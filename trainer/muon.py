@@ -1,7 +1,9 @@
-"""Muon: momentum whose matrix is made orthogonal before it is applied (Jordan et al. 2024), in float32.
+"""Muon: momentum whose matrix is made orthogonal before it is applied (Jordan et al. 2024).
 
 Every direction of a weight matrix then moves equally far, the rare ones too. The update is scaled to AdamW's size
-(Liu et al. 2025), so one learning rate serves both. Matrices of equal shape are orthogonalised in one batch.
+(Liu et al. 2025), so one learning rate serves both. It is torch.optim.Muon with `match_rms_adamw`, which works in
+bfloat16 and one matrix at a time; here matrices of equal shape are orthogonalised in one batch, in the precision of
+the run: without bfloat16 instructions a CPU would take many times as long.
 """
 
 from __future__ import annotations
@@ -20,10 +22,18 @@ _ADAMW_RMS = 0.2
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon over weight matrices; state is one `momentum` a matrix."""
+    """Muon over weight matrices; state is one `momentum` a matrix. `dtype` is that of the orthogonalisation alone."""
 
-    def __init__(self, params: Iterable[Any], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -45,7 +55,7 @@ class Muon(torch.optim.Optimizer):
                 state["momentum"] = torch.zeros_like(param)
             state["momentum"].lerp_(param.grad, 1 - group["momentum"])
             moved.append(param.grad.lerp(state["momentum"], group["momentum"]))
-        directions = orthogonalised(torch.stack(moved))
+        directions = orthogonalised(torch.stack(moved).to(self.dtype))
         size = group["lr"] * _ADAMW_RMS * max(params[0].shape) ** 0.5
         for param, direction in zip(params, directions, strict=True):
             param.mul_(1 - group["lr"] * group["weight_decay"]).add_(direction, alpha=-size)

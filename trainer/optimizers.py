@@ -35,7 +35,9 @@ class NamedOptimizer:
         self.optimizer.step()
 
 
-def make_optimizers(named: dict[str, nn.Parameter], config: TrainConfig) -> dict[str, NamedOptimizer]:
+def make_optimizers(
+    named: dict[str, nn.Parameter], config: TrainConfig, precision: str = "fp32"
+) -> dict[str, NamedOptimizer]:
     """Give hidden matrices to Muon (if the config says so) and all else to AdamW.
 
     Norms, biases and tables are scales, not maps: decaying them to zero would only fight the data.
@@ -54,7 +56,8 @@ def make_optimizers(named: dict[str, nn.Parameter], config: TrainConfig) -> dict
     adamw = torch.optim.AdamW(groups, lr=config.lr, betas=_BETAS, fused=True)
     made = {"adamw": NamedOptimizer(adamw, maps + scales)}
     if hidden:
-        muon = Muon([named[name] for name in hidden], lr=config.lr, weight_decay=config.weight_decay)
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        muon = Muon([named[name] for name in hidden], config.lr, weight_decay=config.weight_decay, dtype=dtype)
         made["muon"] = NamedOptimizer(muon, hidden)
     return made
 

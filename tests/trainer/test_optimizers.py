@@ -38,6 +38,28 @@ def test_muon_takes_all_directions_equally_far():
     assert torch.linalg.svdvals(target)[0] / torch.linalg.svdvals(target)[-1] > 100
 
 
+@pytest.mark.parametrize("shape", [(24, 24), (16, 40), (40, 16)])
+def test_muon_is_torchs_own_in_its_precision(shape):
+    torch.manual_seed(0)
+    start, gradients = torch.randn(shape), torch.randn(5, *shape)
+
+    def walked(made: torch.optim.Optimizer, weight: nn.Parameter) -> torch.Tensor:
+        for gradient in gradients:
+            weight.grad = gradient.clone()
+            made.step()
+        return weight.detach() - start
+
+    ours, exact, theirs = (nn.Parameter(start.clone()) for _ in range(3))
+    reference = walked(
+        torch.optim.Muon([theirs], lr=0.02, momentum=0.95, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"), theirs
+    )
+    rounded = walked(Muon([ours], lr=0.02, weight_decay=0.1, dtype=torch.bfloat16), ours)
+    assert (rounded - reference).norm() < 1e-3 * reference.norm()
+    # In float32 the same walk, as far as bfloat16 can follow it.
+    full = walked(Muon([exact], lr=0.02, weight_decay=0.1), exact)
+    assert (full - reference).norm() < 0.03 * reference.norm()
+
+
 @pytest.mark.parametrize("kind", ["muon", "adamw"])
 def test_states_come_back_bitwise(kind):
     def run(steps: int, split: int | None) -> list[torch.Tensor]:
