@@ -119,13 +119,12 @@ def main() -> int:
     """Run the command line; exit code 1 when anything differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--data", type=Path, help="folder for the runs (default: a temporary one)")
     parser.add_argument("--json", action="store_true", help="print nothing but the result")
     args = parser.parse_args()
     if not args.json:
         print(f"seed {args.seed}: {STEPS} steps, killed {KILLS} times")
     with tempfile.TemporaryDirectory() as folder:
-        result = measure(args.data or Path(folder), args.seed)
+        result = measure(Path(folder), args.seed)
     print(json.dumps(result))
     return 0 if result["value"] == 0 and result["weights_equal"] else 1
 

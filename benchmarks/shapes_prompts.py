@@ -49,11 +49,11 @@ def call(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def one_seed(seed: int, folder: Path, kit: Path) -> dict[str, float]:
+def one_seed(seed: int, folder: Path, world: Path, kit: Path) -> dict[str, float]:
     """Run the pipeline with one seed of training; return the judge's accuracies and the core-seconds trained."""
     out = folder / "run"  # one folder: the latents are made once, each seed trains and samples anew
     settings = {
-        "sources.0.path": folder / "world" / "manifest.jsonl", "sample.prompts": folder / "prompts.jsonl",
+        "sources.0.path": world / "manifest.jsonl", "sample.prompts": folder / "prompts.jsonl",
         "output": out, "train.seed": seed, "sample.seed": 1000 * seed,
     }  # fmt: skip
     changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
@@ -69,13 +69,13 @@ def one_seed(seed: int, folder: Path, kit: Path) -> dict[str, float]:
 
 def measure(folder: Path, kit: Path, seeds: int, world_seed: int) -> dict[str, Any]:
     """Make the world, run every seed, and return the result's JSON object."""
-    world = folder / "world"
+    world = folder / f"world-{world_seed}"
     if not (world / "manifest.jsonl").is_file():
         make = [sys.executable, "make_shapes.py", "--seed", str(world_seed), "--clips", str(CLIPS), "--out", str(world)]
         call(make, kit)
     lines = "".join(json.dumps(line) + "\n" for line in prompt_lines(PROMPTS))
     (folder / "prompts.jsonl").write_text(lines, encoding="utf-8")
-    runs = [one_seed(seed, folder, kit) for seed in range(seeds)]
+    runs = [one_seed(seed, folder, world, kit) for seed in range(seeds)]
 
     def mean(name: str) -> float:
         return round(sum(run[name] for run in runs) / len(runs), 4)

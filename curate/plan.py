@@ -70,6 +70,7 @@ class Plan:
         self.screens = self._screens()
         self.rules = {name: self._check_rule(name, rule) for name, rule in spec.stages.keep.items()}
         self.captioner = self._captioner()
+        self._check_multiple()
         self.tables = self._tables()
 
     # -- parts of the check ------------------------------------------------------------------------------------
@@ -127,6 +128,24 @@ class Plan:
                 if not isinstance(screens[name], Screen):
                     raise SpecError(f"screen.{category}: {name} is a score and decides nothing; a screen is needed")
         return screens
+
+    @property
+    def unit(self) -> tuple[int, int]:
+        """Pixels that a (width, height) must be a multiple of: the codec's blocks, times the patches of the model."""
+        train = self.spec.train
+        _, rows, columns = train.dims.patch if train is not None else (1, 1, 1)
+        return self.codec.space_factor * columns, self.codec.space_factor * rows
+
+    def _check_multiple(self) -> None:
+        if self.stages.encode is None:
+            return
+        multiple = self.stages.encode.latents.multiple
+        for unit in self.unit:
+            if multiple % unit:
+                raise SpecError(
+                    f"encode.latents.multiple: {multiple} is not a multiple of {unit}, the pixels of a "
+                    f"{'token' if self.spec.train is not None else 'block'} of the latents"
+                )
 
     @property
     def measures(self) -> dict[str, Score]:

@@ -13,12 +13,15 @@ from curate import snapshots
 from curate.errors import SpecError
 from curate.ledger import by_source
 from curate.run import Run
+from curate.stages.learn import refuse_unfit_requests
 from curate.store import ids_of, rows_digest
 from curate.worklist import clip_rows, media_rows, text_rows, wanted_texts
 
 
 def survey(job: Run) -> list[dict[str, Any]]:
     """Every stage with its key, rows done, and rows to do as far as they are known now (None: it depends on others)."""
+    if job.spec.sample is not None:
+        refuse_unfit_requests(job.plan)
     media = media_rows(job.plan, job.store, job.locations)
     ledger = job.ledger() if (job.out / "spec.yaml").exists() else None
     open_clips = clip_rows(job.plan, job.store, ledger) if ledger is not None else []

@@ -106,7 +106,7 @@ class Run:
         if self.spec.train is not None and "train" in wanted:
             learn.refuse_unscreened(self.plan)
         if self.spec.sample is not None and "sample" in wanted:
-            learn.requests_of(self.plan)  # a wrong prompts file should not be found after the training
+            learn.refuse_unfit_requests(self.plan)
         self.claim()
         try:
             self._media()

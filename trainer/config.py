@@ -16,7 +16,7 @@ from curate.errors import SpecError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
-VERSION = 2  # part of the key of a training run: raise it when the same config and data give another model
+VERSION = 3  # part of the key of a training run: raise it when the same config and data give another model
 REFINER_HEADS = 4  # of the text refiner (refiner.py); its width is shared out among them
 # A request's key this like a known one (difflib's ratio) is taken for a slip of the keyboard.
 _NEAR_MISS = 0.8
@@ -148,8 +148,13 @@ class SampleRequest(BaseModel):
     def _inputs(self) -> SampleRequest:
         if self.task == "i2v" and (self.image is None) == (self.video is None):
             raise ValueError("i2v needs `image` or `video`, and not both")
-        if self.task == "extend" and self.video is None:
-            raise ValueError("extend needs `video`")
+        if self.task == "extend" and (self.video is None or self.image is not None):
+            raise ValueError("extend needs `video`, and takes no `image`")
+        for name, tasks in (("image", ("i2v",)), ("video", ("i2v", "extend")), ("given_frames", ("extend",))):
+            if getattr(self, name) is not None and self.task not in tasks:
+                raise ValueError(f"`{name}` says nothing to {self.task}: it is for `task: {' or '.join(tasks)}`")
+        if self.task == "image" and (self.frames or self.seconds):
+            raise ValueError("an image has no `frames` or `seconds`")
         if self.frames is not None and self.seconds is not None:
             raise ValueError("give `frames` or `seconds`, not both")
         return self

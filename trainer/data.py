@@ -93,10 +93,10 @@ class TrainingData:
         if not dataset.has_text(EMPTY_TEXT_ID):
             raise SpecError(f"{dataset.path} lacks the features of the empty text: export it again")
         by_id = sorted(range(len(dataset)), key=lambda row: dataset.clip_ids[row])
-        # A fixed, seeded share of the clips is held out; the order among the rest is that of their ids.
-        held = set(generator(config.seed, "held_out").permutation(len(by_id))[: config.eval_clips].tolist())
-        self.rows = [row for place, row in enumerate(by_id) if place not in held]
-        self.held_out = [row for place, row in enumerate(by_id) if place in held]
+        held = self._held_sources(by_id)
+        sources = dataset.columns["source_id"]
+        self.rows = [row for row in by_id if sources[row] not in held]
+        self.held_out = [row for row in by_id if sources[row] in held]
         if not self.rows:
             raise SpecError(f"{dataset.path} has {len(dataset)} clips and eval_clips is {config.eval_clips}: none left")
         patch = config.dims.patch
@@ -108,6 +108,29 @@ class TrainingData:
                     " change `encode: latents` (frame sizes that are multiples) or `train: model: patch`"
                 )
         self._captions = {row: self._caption_ids(row) for row in self.rows + self.held_out}
+        if self.uncaptioned == len(self.rows):
+            kinds = ", ".join(kind for kind, weight in config.captions.items() if weight > 0)
+            raise SpecError(
+                f"no clip has a caption ({kinds}), so the model would learn from no text at all:"
+                " weigh the kinds that there are under `train: captions`"
+            )
+
+    def _held_sources(self, rows: list[int]) -> set[str]:
+        """Sources held out for validation, in a seeded order until they have `eval_clips` clips.
+
+        Whole sources: the next seconds of a clip that is trained on would not be unseen.
+        """
+        clips: dict[str, int] = {}
+        for row in rows:
+            source = self.dataset.columns["source_id"][row]
+            clips[source] = clips.get(source, 0) + 1
+        names, held, count = sorted(clips), set(), 0
+        for place in generator(self.config.seed, "held_out").permutation(len(names)):
+            if count >= self.config.eval_clips:
+                break
+            held.add(names[place])
+            count += clips[names[place]]
+        return held
 
     @property
     def uncaptioned(self) -> int:

@@ -30,7 +30,10 @@ _NEIGHBOUR, _SHARPNESS = 4.0, 1.5
 
 @dataclass(frozen=True)
 class DitConfig:
-    """Dimensions, named as in diffusers' config.json. `text_pad_to` is ours: 512 for Wan's own weights."""
+    """Dimensions, named as in diffusers' config.json.
+
+    `text_pad_to` is ours, 512 for Wan's own weights; exports have no place for it, since our models are trained with 0.
+    """
 
     patch_size: tuple[int, int, int] = (1, 2, 2)
     num_attention_heads: int = 8

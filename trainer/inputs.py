@@ -18,6 +18,7 @@ from trainer.config import SampleConfig, SampleRequest
 from trainer.data import Normaliser
 from trainer.draws import generator
 
+_SAME_TIME_S = 1e-4  # presentation times are rounded to the container's ticks
 # (path, frames a second wanted or None for an image, most frames) -> frames_THWC, uint8 RGB
 FrameReader = Callable[[Path, float | None, int], np.ndarray]
 
@@ -129,18 +130,24 @@ def opencv_frames(path: Path, fps: float | None, count: int) -> np.ndarray:
             raise InputRejected("sample:input", f"{path} is no readable image")
         return np.ascontiguousarray(image[None, :, :, ::-1])
     capture = cv2.VideoCapture(str(path))
+    frames: list[np.ndarray] = []
+    shown: np.ndarray | None = None
+    begins_s = lasts_s = 0.0
     try:
-        rate, frames, number = capture.get(cv2.CAP_PROP_FPS), [], 0
         while len(frames) < count:
             ok, image = capture.read()
             if not ok:
                 break
+            begins_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
             # The frame on show at each grid time: the last one that began at or before it.
-            while len(frames) < count and len(frames) / fps < (number + 1) / rate:
-                frames.append(image[:, :, ::-1])
-            number += 1
+            while shown is not None and len(frames) < count and len(frames) / fps < begins_s - _SAME_TIME_S:
+                frames.append(shown)
+            shown = image[:, :, ::-1]
+        lasts_s = begins_s + 1.0 / (capture.get(cv2.CAP_PROP_FPS) or fps)
     finally:
         capture.release()
-    if not frames:
+    if shown is None:
         raise InputRejected("sample:input", f"{path} is no readable video")
+    while len(frames) < count and len(frames) / fps < lasts_s - _SAME_TIME_S:
+        frames.append(shown)
     return np.stack(frames)

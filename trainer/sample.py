@@ -1,6 +1,7 @@
 """Makes clips from a trained run: `python -m trainer.sample --run RUN --prompts FILE.jsonl --out OUT`.
 
-    OUT/000.mp4 ...      in the order asked, each with its provenance as JSON in the `comment` tag
+    OUT/000.mp4 ...      in the order asked, each with its provenance as JSON in the `comment` tag (an image is
+                         OUT/000.png, with the text chunk `Comment`)
     OUT/prompts.jsonl    a line each: path, prompt, task, seed, width, height, num_frames, fps, and keys carried over
 
 Sampling needs the run's folder alone. Requests of equal shape share batches; a clip's numbers do not depend on its
@@ -11,8 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +27,7 @@ import torch
 from torch import Tensor
 
 from curate.codecs import LatentCodec, TextEncoder, latent_codec, text_encoder
-from curate.errors import InputRejected, RushesError, SpecError, StorageError
+from curate.errors import RushesError, SpecError, StorageError
 from curate.media.writer import write_image, write_mp4
 from trainer import flow
 from trainer.checkpoint import Model, storing
@@ -33,6 +37,8 @@ from trainer.dit import TIME_SCALE
 from trainer.exported import load_model, verify_export
 from trainer.inputs import FrameReader, Job, opencv_frames, plan_job
 from trainer.provenance import sample_card
+
+_OURS = re.compile(r"\d{3,}\.(mp4|png)|prompts\.jsonl")
 
 OnSample = Callable[[dict[str, Any]], None]
 
@@ -75,31 +81,49 @@ def sample(
 ) -> list[dict[str, Any]]:
     """Make a clip for each request; returns the lines of prompts.jsonl, in the order asked.
 
-    All requests are checked before the first is made. Raises SpecError on a run or request that cannot be,
-    InputRejected on unreadable inputs, and StorageError on the disk.
+    All requests are checked before the first is made, and `out_dir` is replaced as a whole. Raises SpecError on a run
+    or request that cannot be, InputRejected on unreadable inputs, and StorageError on the disk.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     run = Run.open(Path(run_dir))
     wanted = [SampleRequest(prompt=r) if isinstance(r, str) else r for r in requests]
     jobs = [plan_job(request, place, config, run.card, run.codec, read) for place, request in enumerate(wanted)]
-    out_dir = Path(out_dir)
-    with storing(out_dir):
-        out_dir.mkdir(parents=True, exist_ok=True)
-    lines: dict[int, dict[str, Any]] = {}
-    for places in _batches(jobs, config.batch):
-        latents = denoise(run, [jobs[place] for place in places], config)
-        for place, latent_CTHW in zip(places, latents, strict=True):
-            lines[place] = _write(out_dir, place, len(jobs), jobs[place], latent_CTHW, run, config)
-            if on_sample is not None:
-                on_sample(lines[place])
-    ordered = [lines[place] for place in range(len(jobs))]
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered)
-    work = out_dir / ".prompts.jsonl.tmp"
-    with storing(out_dir / "prompts.jsonl"):
-        work.write_text(text, encoding="utf-8")
-        work.replace(out_dir / "prompts.jsonl")
+    with _replacing(Path(out_dir)) as work:
+        lines: dict[int, dict[str, Any]] = {}
+        for places in _batches(jobs, config.batch):
+            latents = denoise(run, [jobs[place] for place in places], config)
+            for place, latent_CTHW in zip(places, latents, strict=True):
+                lines[place] = _write(work, place, len(jobs), jobs[place], latent_CTHW, run, config)
+                if on_sample is not None:
+                    on_sample(lines[place])
+        ordered = [lines[place] for place in range(len(jobs))]
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered)
+        with storing(work / "prompts.jsonl"):
+            (work / "prompts.jsonl").write_text(text, encoding="utf-8")
     return ordered
+
+
+@contextmanager
+def _replacing(out_dir: Path) -> Iterator[Path]:
+    """Give a folder to write into that takes the place of `out_dir` as a whole at the end, or not at all.
+
+    A clip must never stand beside the prompt of another run. A folder that holds other things is refused.
+    """
+    others = [path.name for path in out_dir.glob("*") if not _OURS.fullmatch(path.name)]
+    if others:
+        raise SpecError(f"{out_dir} would be replaced, and {others[0]} in it is no sample: choose another folder")
+    work, old = out_dir.with_name(f".{out_dir.name}.tmp"), out_dir.with_name(f".{out_dir.name}.old")
+    with storing(out_dir):
+        for leftover in (work, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        work.mkdir(parents=True)
+    yield work
+    with storing(out_dir):
+        if out_dir.exists():
+            out_dir.rename(old)
+        work.rename(out_dir)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _batches(jobs: list[Job], size: int) -> list[list[int]]:
@@ -173,21 +197,12 @@ def _write(
     path = out_dir / (f"{stem}.png" if job.request.task == "image" else f"{stem}.mp4")
     with storing(path):
         if job.request.task == "image":
-            _write_image(path, frames[0])
+            write_image(path, frames[0], metadata=card)
         else:
             write_mp4(path, frames, job.fps, crf=config.crf, metadata=card)
     carried = dict(job.request.model_extra or {})
     size = {"width": job.width, "height": job.height, "num_frames": job.num_frames, "fps": job.fps}
     return {**carried, "path": path.name, **request, **size}
-
-
-def _write_image(path: Path, frame_HWC: np.ndarray) -> None:
-    try:
-        write_image(path, frame_HWC)
-    except InputRejected as error:
-        if error.reason != "write:image":
-            raise
-        raise StorageError(f"cannot write {path}: {error.detail}") from error
 
 
 def main(argv: list[str] | None = None) -> int:

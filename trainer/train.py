@@ -66,6 +66,12 @@ def train(dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnS
         torch.set_num_threads(config.threads)
     data = TrainingData(Dataset(Path(dataset_dir)), config)
     run = _run_json(out_dir, data, config, receipt)
+    if data.uncaptioned:
+        print(
+            f"train: {data.uncaptioned} of {len(data.rows)} clips have no caption of a kind that has a weight;"
+            " they teach the empty text",
+            file=sys.stderr,
+        )
     trainer = Trainer(data, config, run["precision"])
     trainer.resume(out_dir, run["run_key"])
     with storing(out_dir / "run.json"):

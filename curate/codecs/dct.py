@@ -1,13 +1,14 @@
-"""Weight-free latent codec: a causal, orthonormal 3D block cosine transform.
+"""Weight-free latent codec: a causal 3D block cosine transform, orthonormal in time and space, of YCbCr.
 
-A block is 4 frames x 8 x 8 pixels x 3 colours (YCbCr, BT.601 full range) = 768 numbers; `channels` of their
-768 coefficients are kept, those of most energy first, so one latent is (channels, 1 + k, H/8, W/8) for
+A block is 4 frames x 8 x 8 pixels x 3 colours (BT.601 full range, which is not orthonormal) = 768 numbers; `channels`
+of their 768 coefficients are kept, those of most energy first, so one latent is (channels, 1 + k, H/8, W/8) for
 1 + 4k frames. The first frame stands alone (192 numbers): it is transformed as if it were held for four
-frames, so a still scene has the same numbers at every latent time. Coefficients that vary in time are zero
-for it, and their places carry, in order of energy, the spatial coefficients that did not fit.
+frames, so a still scene has the same numbers at every latent time: twice those of its own 8 x 8 transform.
+Coefficients that vary in time are zero for it, and their places carry, in order of energy, the spatial
+coefficients that did not fit.
 
-Decoding is the transposed transform (coefficients that were not kept are zero). With 768 channels it is the
-exact inverse. numpy only: worker processes that encode need not import torch.
+Decoding is the inverse (coefficients that were not kept are zero): the transposed cosine transform, then BT.601's
+inverse. numpy only: worker processes that encode need not import torch.
 
 Legend: B batch, C colours or channels, T frames, H, W pixels; N blocks, K numbers of one block.
 """

@@ -54,13 +54,23 @@ def write_mp4(
         unfinished.unlink(missing_ok=True)
 
 
-def write_image(path: Path, frame_HWC: np.ndarray) -> None:
-    """Write one frame (H, W, 3), uint8 RGB; the suffix says the format (.png, .jpg)."""
-    import cv2
+def write_image(path: Path, frame_HWC: np.ndarray, *, metadata: dict[str, Any] | None = None) -> None:
+    """Write one frame (H, W, 3), uint8 RGB; the suffix says the format (.png, .jpg).
+
+    `metadata` goes as JSON into the text chunk `Comment` of a PNG, the only format here that has a place for it.
+    """
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     _check(frame_HWC[None], 1.0, even=False)
-    if not cv2.imwrite(str(path), np.ascontiguousarray(frame_HWC[:, :, ::-1])):
-        raise InputRejected("write:image", f"{path} could not be written")
+    if metadata is None:
+        Image.fromarray(frame_HWC).save(path)
+        return
+    if path.suffix != ".png":
+        raise InputRejected("write:image", f"{path}: only a PNG carries metadata")
+    text = PngInfo()
+    text.add_text("Comment", json.dumps(metadata, sort_keys=True))
+    Image.fromarray(frame_HWC).save(path, pnginfo=text)
 
 
 def _check(frames_THWC: np.ndarray, fps: float, *, even: bool = True) -> None:

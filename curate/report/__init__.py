@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from curate import schema, snapshots
+from curate.errors import SpecError
 from curate.ids import fingerprint
 from curate.ledger import CLIP_FIELDS, Ledger
 from curate.store import write_atomic
@@ -135,13 +136,24 @@ def _view(run: Run, ledger: Ledger, key: str) -> dict[str, Any]:
     }
 
 
-def _earlier(run: Run, ledger: Ledger, done: dict[str, str]) -> bool:
-    """Whether dataset, model and samples were made from another selection of clips than the ledger's present one."""
-    if run.plan.stages.export is None or "export" not in done:
-        return False
-    from curate.stages.export import export_key
+def _earlier(run: Run, ledger: Ledger, done: dict[str, str]) -> list[str]:
+    """Which of dataset, model and samples were made from something else than the present ledger and spec."""
+    from curate.stages import export, learn
 
-    return done["export"] != export_key(run.plan, ledger)
+    if run.plan.stages.export is None or "export" not in done:
+        return []
+    stale = ["dataset"] if done["export"] != export.export_key(run.plan, ledger) else []
+    train_key = ""
+    if run.spec.train is not None:
+        train_key = learn.train_key(run.plan, export.content_key(run.plan, ledger))
+        stale += ["model"] if done.get("train", train_key) != train_key else []
+    if run.spec.sample is not None and "sample" in done:
+        try:
+            wanted = learn.sample_key(run.plan, train_key, learn.requests_of(run.plan))
+        except SpecError:  # the prompts file is not there any more: nobody can say what it asked
+            wanted = ""
+        stale += ["samples"] if done["sample"] != wanted else []
+    return stale
 
 
 def _render(view: dict[str, Any]) -> str:

@@ -53,7 +53,7 @@ def training(folder: Path) -> dict[str, Any] | None:
         "x_marks": x.marks(7),
         "y_marks": y.marks(),
         "logarithmic": y.logarithmic,
-        "facts": _facts(log, losses, eval_losses, floor),
+        "facts": _facts(log, losses, eval_losses, floor) + _untaught(folder),
     }
 
 
@@ -117,6 +117,15 @@ def _rate(steps: np.ndarray, rates: list[float], x: Axis) -> list[tuple[float, f
         return []
     places = np.unique(np.linspace(0, len(steps) - 1, 80).round().astype(int))
     return [(x(float(steps[i])), at(_BOTTOM - 0.2 * (_BOTTOM - _TOP) * rates[i] / top)) for i in places]
+
+
+def _untaught(folder: Path) -> list[dict[str, str]]:
+    """How many clips taught the model no text, if any did."""
+    file = folder / "run.json"
+    run = json.loads(file.read_bytes()) if file.exists() else {}
+    if not run.get("uncaptioned"):
+        return []
+    return [{"name": "clips without a caption", "value": f"{number(run['uncaptioned'])} of {number(run['clips'])}"}]
 
 
 def _facts(

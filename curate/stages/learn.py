@@ -6,7 +6,6 @@ import ctypes
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 from curate.errors import Interrupted, RushesError, SpecError, StorageError, Terminated, UnscreenedData
 from curate.plan import Plan
 from curate.spec import REQUIRED_CATEGORIES
-from curate.store import storage_errors, write_atomic
+from curate.store import write_atomic
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
@@ -72,17 +71,8 @@ def sample(plan: Plan, run_dir: Path, out_dir: Path) -> None:
     write_atomic(config, plan.spec.sample.model_dump_json(indent=1).encode(), replace=True)
     lines = "".join(json.dumps(request) + "\n" for request in requests_of(plan))
     write_atomic(prompts, lines.encode(), replace=True)
-    # A clip must never stand beside the prompt of another run, so nothing is written into a folder that is in use.
-    work, old = out_dir.with_name(f".{out_dir.name}.tmp"), out_dir.with_name(f".{out_dir.name}.old")
-    for leftover in (work, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    paths = {"--run": run_dir, "--prompts": prompts, "--out": work, "--config": config}
+    paths = {"--run": run_dir, "--prompts": prompts, "--out": out_dir, "--config": config}
     _run(["-m", "trainer.sample", *(str(part) for pair in paths.items() for part in pair)], "sample")
-    with storage_errors(out_dir):
-        if out_dir.exists():
-            out_dir.rename(old)
-        work.rename(out_dir)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def requests_of(plan: Plan) -> list[dict[str, Any]]:
@@ -95,6 +85,23 @@ def requests_of(plan: Plan) -> list[dict[str, Any]]:
 
     requests = read_requests(plan.spec.sample.prompts, Path.cwd())
     return [json.loads(request.model_dump_json(exclude_none=True)) for request in requests]
+
+
+def refuse_unfit_requests(plan: Plan) -> None:
+    """Refuse before the training what the sampler would refuse after it.
+
+    Raises:
+        SpecError: a size that is no multiple of the tokens, or a count of given frames that is no span of latents.
+    """
+    sizes = plan.spec.sample
+    for place, request in enumerate(requests_of(plan)):
+        for name, unit in zip(("width", "height"), plan.unit, strict=True):
+            value = request.get(name) or getattr(sizes, name)
+            if value and value % unit:
+                raise SpecError(f"sample {place}: {name} {value} is not a multiple of {unit} pixels")
+        given, factor = request.get("given_frames"), plan.codec.time_factor
+        if given and (given - 1) % factor:
+            raise SpecError(f"sample {place}: given_frames is {given}, and must be 1 + {factor}k")
 
 
 def _die_with_parent() -> None:

@@ -258,3 +258,15 @@ def test_a_module_that_cannot_be_imported_is_named_with_what_it_lacks(tmp_path, 
                 registry.resolve("score", name)
     finally:
         registry.names.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("multiple", "trained", "says"), [(12, False, "8, the pixels of a block"), (8, True, "16, the")]
+)
+def test_sizes_that_no_codec_or_model_can_take_are_found_before_a_frame_is_read(tmp_path, multiple, trained, says):
+    raw = spec_dict(tmp_path, tmp_path / "out")
+    raw["stages"][7]["encode"]["latents"]["multiple"] = multiple
+    if trained:
+        raw["train"] = {"steps": 1}
+    with pytest.raises(SpecError, match=rf"encode.latents.multiple: {multiple} is not a multiple of {says}"):
+        Plan(parse(raw))

@@ -45,6 +45,14 @@ def test_train_sample_and_report(footage, tmp_path):
     fewer = rushes("run", write_spec(spec, {**raw, "sample": {**raw["sample"], "prompts": ["only"]}}), "--json")
     assert json.loads(fewer.stdout)["computed"] == {"sample": 1}
     assert sorted(path.name for path in (out / "samples").iterdir()) == ["000.mp4", "prompts.jsonl"]
+    assert "Made earlier" not in (out / "report.html").read_text()
+    longer = write_spec(spec, {**raw, "train": {**raw["train"], "steps": 5}})
+    assert rushes("run", longer, "--until", "export").returncode == 0
+    assert rushes("report", out).returncode == 0
+    assert "Model, samples below: made before" in (out / "report.html").read_text()
+    wide = rushes("plan", write_spec(spec, {**raw, "sample": {**raw["sample"], "width": 40}}))
+    assert wide.returncode == 2
+    assert "width 40 is not a multiple of 16" in wide.stderr
     gone = {"prompt": "x", "task": "i2v", "image": "nowhere.png"}
     lost = rushes("run", write_spec(spec, {**raw, "sample": {**raw["sample"], "prompts": [gone]}}))
     assert lost.returncode == 2

@@ -216,9 +216,17 @@ def test_a_full_disk_ends_training_with_74_and_its_sentence(dataset, tmp_path):
 def test_a_sample_that_cannot_be_written_is_the_disks_fault(run_dir, tmp_path, task, capsys):
     prompts, out = tmp_path / "p.jsonl", tmp_path / "s"
     prompts.write_text(json.dumps({"prompt": "a", "task": task}) + "\n")
-    (out / ("000.png" if task == "image" else "000.mp4")).mkdir(parents=True)
-    assert sample_main(["--run", str(run_dir), "--prompts", str(prompts), "--out", str(out)]) == 74
+    call = ["--run", str(run_dir), "--prompts", str(prompts), "--out", str(out)]
+    assert sample_main(call) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, limits[1]))  # no file may grow beyond this: as good as a full disk
+    try:
+        assert sample_main(call) == 74
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "error: cannot write" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 @pytest.mark.parametrize("text", [None, "not json", '{"stepz": 1}', "[]"])

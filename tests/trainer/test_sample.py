@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from curate.errors import InputRejected, SpecError
 from tests.codecs.footage import footage
@@ -70,12 +72,14 @@ def test_files_lines_and_provenance(run_dir, image, tmp_path):
     assert lines[0]["attributes"] == {"colour": "red"}
     receipt = json.loads((run_dir / "run.json").read_bytes())["receipt_digest"]
     for line in lines:
-        if not line["path"].endswith("mp4"):
-            continue
         with av.open(str(tmp_path / "s" / line["path"])) as container:
-            card = json.loads(container.metadata["comment"])
+            comment = container.metadata.get("comment", "")
             frames = list(container.decode(video=0))
         assert (len(frames), frames[0].width, frames[0].height) == (line["num_frames"], line["width"], line["height"])
+        if line["path"].endswith("png"):
+            with Image.open(tmp_path / "s" / line["path"]) as picture:
+                comment = picture.info["Comment"]
+        card = json.loads(comment)
         assert (card["prompt"], card["seed"], card["data_receipt"]) == (line["prompt"], line["seed"], receipt)
         assert card["synthetic"] is True
         assert card["unscreened"] == ALLOW
@@ -148,6 +152,32 @@ def test_requests_that_cannot_be_are_refused_before_any_is_made(run_dir, tmp_pat
     assert not (tmp_path / "s").exists()
 
 
+def test_a_folder_of_samples_is_replaced_whole_and_no_other(run_dir, tmp_path):
+    sample(run_dir, ["a", "b", "c"], tmp_path / "s", CONFIG)
+    sample(run_dir, ["d"], tmp_path / "s", CONFIG)
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["000.mp4", "prompts.jsonl"]
+    (tmp_path / "s" / "notes.txt").write_text("mine")
+    with pytest.raises(SpecError, match=r"notes.txt in it is no sample"):
+        sample(run_dir, ["e"], tmp_path / "s", CONFIG)
+    assert json.loads((tmp_path / "s" / "prompts.jsonl").read_text())["prompt"] == "d"
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        ({"image": "x.png"}, "`image` says nothing to t2v"),
+        ({"video": "x.mp4"}, "`video` says nothing to t2v"),
+        ({"given_frames": 5}, "`given_frames` says nothing to t2v"),
+        ({"task": "image", "video": "x.mp4"}, "`video` says nothing to image"),
+        ({"task": "image", "frames": 9}, "an image has no `frames`"),
+        ({"task": "extend", "video": "x.mp4", "image": "x.png"}, "takes no `image`"),
+    ],
+)
+def test_an_input_that_would_not_be_used_is_refused(request_, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        SampleRequest.model_validate({"prompt": "a", **request_})
+
+
 def test_unreadable_inputs_and_untrained_runs_are_refused(run_dir, tmp_path):
     for field in ("image", "video"):
         request = SampleRequest.model_validate({"prompt": "a", "task": "i2v", field: str(tmp_path / "none.png")})
@@ -212,6 +242,21 @@ def test_video_inputs_are_read_on_the_time_grid(tmp_path):
     for fps, wanted in ((12.0, [0, 1, 2, 3]), (6.0, [0, 2, 4, 6]), (24.0, [0, 0, 1, 1]), (4.5, [0, 2, 5, 8])):
         got = opencv_frames(tmp_path / "v.mp4", fps, 4)
         assert np.abs(got.mean(axis=(1, 2, 3)) - 20 * np.array(wanted)).max() < 3
+
+
+def test_video_inputs_of_a_variable_rate_are_read_by_their_own_times(tmp_path):
+    with av.open(str(tmp_path / "v.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=1000, options={"bf": "0", "crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
+        stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        for place, pts in enumerate((0, 1000, 1100, 1200, 1300)):
+            frame = av.VideoFrame.from_ndarray(np.full((16, 16, 3), 40 * place, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = pts, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    for fps, wanted in ((4.0, [0, 0, 0, 0, 1]), (10.0, [0] * 10 + [1, 2, 3, 4])):
+        got = opencv_frames(tmp_path / "v.mp4", fps, len(wanted))
+        assert np.abs(got.mean(axis=(1, 2, 3)) - 40 * np.array(wanted)).max() < 4
 
 
 def test_sampling_draws_nothing_from_the_global_generators(run_dir):

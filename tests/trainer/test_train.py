@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -226,6 +227,30 @@ def test_validation_holds_its_clips_out_and_repeats_itself(dataset, tmp_path):
     assert trained == {data.dataset.clip_ids[row] for row in data.rows}
     trainer = Trainer(data, settings, "fp32")
     assert trainer.evaluate() == trainer.evaluate()
+
+
+def test_validation_holds_out_whole_sources(dataset):
+    opened = Dataset(dataset)
+    opened.columns["source_id"] = [f"source {place // 2}" for place in range(len(opened))]
+    data = TrainingData(opened, config(eval_clips=3))
+    source = opened.columns["source_id"]
+    assert len(data.held_out) == 4
+    assert not {source[row] for row in data.rows} & {source[row] for row in data.held_out}
+
+
+def test_a_model_is_not_trained_without_any_text_and_clips_without_are_counted(dataset, tmp_path, capsys):
+    with pytest.raises(SpecError, match=r"no clip has a caption \(dense\)"):
+        train(dataset, tmp_path / "a", config(captions={"dense": 1.0}))
+    from curate.dataset.shards import write_dataset
+    from tests.dataset.tiny import UNSCREENED
+
+    clips = clip_rows(MIXED[:3])
+    place = clips.schema.get_field_index("caption_short_text_id")
+    names = [None, *clips["caption_short_text_id"].to_pylist()[1:]]
+    clips = clips.set_column(place, "caption_short_text_id", pa.array(names, pa.string()))
+    some = write_dataset(tmp_path / "d", [clips], [text_rows(["a", "b c"])], header(), UNSCREENED).path
+    train(some, tmp_path / "r", config(steps=1, captions={"short": 1.0}))
+    assert "1 of 3 clips have no caption" in capsys.readouterr().err
 
 
 def test_samples_are_videos_by_default_where_any_video_was_trained_on():
