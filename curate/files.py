@@ -47,10 +47,11 @@ def open_url(url: str) -> BinaryIO:
     """Open a file for reading bytes; the caller closes it. It can seek when its file system can.
 
     Raises:
-        InputRejected: `source:missing`, or `source:unreadable` with the reason in one sentence.
+        InputRejected: `source:missing`, `source:not_a_file`, or `source:unreadable` with the reason in one sentence.
     """
     with rejecting(url):
         if is_local(url):
+            _regular(url)  # a pipe without a writer would be waited for, for ever
             return open(local_path(url), "rb")
         file_system, plain = remote(url)
         file = cast("BinaryIO", file_system.open(plain, "rb"))
@@ -67,10 +68,7 @@ def stat_url(url: str) -> tuple[int, str]:
     """
     with rejecting(url):
         if is_local(url):
-            facts = os.stat(local_path(url))
-            if not stat.S_ISREG(facts.st_mode):
-                kind = "directory" if stat.S_ISDIR(facts.st_mode) else "device, pipe or socket"
-                raise InputRejected("source:not_a_file", f"the path is a {kind}")
+            facts = _regular(url)
             return facts.st_size, str(facts.st_mtime_ns)
         file_system, plain = remote(url)
         info = file_system.info(plain)
@@ -80,6 +78,15 @@ def stat_url(url: str) -> tuple[int, str]:
     # A file system that does not tell a size (some web servers) gives -1: such a file is hashed every time.
     size = info.get("size")
     return (-1, "") if size is None else (int(size), str(next((s for s in stamps if s), "")))
+
+
+def _regular(url: str) -> os.stat_result:
+    """What the operating system says of a local file; InputRejected when it is something else."""
+    facts = os.stat(local_path(url))
+    if not stat.S_ISREG(facts.st_mode):
+        kind = "directory" if stat.S_ISDIR(facts.st_mode) else "device, pipe or socket"
+        raise InputRejected("source:not_a_file", f"the path is a {kind}")
+    return facts
 
 
 def remote(url: str) -> tuple[Any, str]:

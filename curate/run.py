@@ -17,7 +17,7 @@ import yaml
 
 from curate import snapshots
 from curate.engines import Engine, Shard, cores, make_engine
-from curate.errors import RushesError, SpecError, TooManyQuarantined
+from curate.errors import RushesError, SpecError, StorageError, TooManyQuarantined
 from curate.ledger import Ledger, build, funnel
 from curate.plan import Plan
 from curate.sources import Location, scan
@@ -48,6 +48,16 @@ class Outcome:
         return sum(row["rows"] for row in rows if row["outcome"] == "quarantined") / total if total else 0.0
 
 
+def _owner(path: Path) -> str | None:
+    """The name of the run that an output folder's spec.yaml says."""
+    try:
+        return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("name")
+    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+        raise StorageError(
+            f"{path} is damaged, so nobody can say whose folder this is; put the spec of its run there again"
+        ) from error
+
+
 class Run:
     """One output folder and its spec."""
 
@@ -65,7 +75,7 @@ class Run:
         path = self.out / "spec.yaml"
         text = yaml.safe_dump(dump(absolute(self.spec)), sort_keys=False, allow_unicode=True)
         if path.exists():
-            owner = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("name")
+            owner = _owner(path)
             if owner != self.spec.name:
                 raise SpecError(f"output: {self.out} belongs to the run {owner!r}; choose another folder or that name")
         elif self.out.is_dir() and any(p.name not in _OURS and not p.match(".tmp-*") for p in self.out.iterdir()):

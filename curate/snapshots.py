@@ -9,15 +9,28 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from curate.errors import StorageError
 from curate.store import write_atomic
 
 _FILE = "snapshots.json"
 
 
 def finished(out: Path) -> dict[str, str]:
-    """Keys of the finished snapshots by stage."""
+    """Keys of the finished snapshots by stage.
+
+    Raises:
+        StorageError: the file is damaged.
+    """
     path = out / _FILE
-    return json.loads(path.read_bytes()) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        keys = json.loads(path.read_bytes())
+        return {str(stage): str(key) for stage, key in keys.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise StorageError(
+            f"{path} is damaged ({error}); remove it: dataset, model and samples are then made again"
+        ) from error
 
 
 def finish(out: Path, stage: str, key: str) -> None:

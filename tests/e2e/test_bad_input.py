@@ -138,3 +138,11 @@ def test_ctrl_c_ends_with_130_leaves_no_process_and_goes_on(tmp_path):
     assert [pid for pid in workers if os.path.exists(f"/proc/{pid}")] == []
     done = rushes("run", spec, "--until", "dedup", "--json")
     assert 0 < json.loads(done.stdout)["computed"]["split"] < 40
+
+
+def test_try_answers_for_what_is_no_file_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    done = rushes("try", "motion", tmp_path / "pipe.mp4", tmp_path, tmp_path / "nothing.mp4", "--json", timeout=60)
+    assert done.returncode == 0
+    reasons = [result["reason"] for result in json.loads(done.stdout)["results"]]
+    assert reasons == ["source:not_a_file", "source:not_a_file", "source:missing"]

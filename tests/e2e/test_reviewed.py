@@ -153,3 +153,14 @@ def test_status_works_from_another_folder(tmp_path, footage):
     out = footage.parent / "2024"
     assert rushes("status", out, cwd=tmp_path).returncode == 0
     assert rushes("status", "2024", cwd=footage.parent).returncode == 0
+
+
+@pytest.mark.parametrize(("name", "says"), [("snapshots.json", "remove it"), ("spec.yaml", "whose folder this is")])
+def test_a_damaged_file_of_the_store_is_a_storage_error(tmp_path, footage, name, says):
+    spec = write_spec(tmp_path / "s.yaml", spec_dict(footage, tmp_path / "out"))
+    _run(spec, "--until", "export")
+    (tmp_path / "out" / name).write_text('{"export')
+    done = rushes("run", spec, "--until", "export")
+    assert done.returncode == 74
+    assert "Traceback" not in done.stderr
+    assert says in done.stderr.splitlines()[-1]
