@@ -29,6 +29,7 @@ class SpecError(RushesError):
     """The spec, the call or the plan is wrong; the message says what to change."""
 
     exit_code = 2
+    key: tuple[str, ...] = ()  # where in the spec, when a plan finds it
 
 
 class UnscreenedData(SpecError):

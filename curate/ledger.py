@@ -121,7 +121,7 @@ def _extra(base: dict[str, Any], place: Location, source: str) -> dict[str, Any]
 def _unsplit(base: dict[str, Any], facts: dict[str, Any], cut: dict[str, Any]) -> dict[str, Any]:
     # A source that killed its worker has no probe row, and a split row that says so.
     stage, row = ("probe", facts) if facts["outcome"] == "quarantined" else ("split", cut)
-    if row["outcome"] is None:
+    if row["outcome"] != "quarantined":  # not made yet, or taken back
         return {**base, **_verdict("pending", stage, "pending", "{}")}
     evidence = json.dumps({"detail": row["detail"], "attempts": row["attempts"]})
     return {**base, **_verdict("quarantined", stage, row["reason"], evidence)}

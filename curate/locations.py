@@ -5,6 +5,7 @@ What neither says is `unknown`, never guessed. A null, an empty text and NaN say
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -89,6 +90,11 @@ def _yes_or_no(value: Any, where: str) -> str:
 
 def _caption(value: Any, where: str) -> str | list[dict[str, Any]] | None:
     """One text for the whole file, or timed texts {start_s, end_s, text}."""
+    if isinstance(value, str) and value.lstrip().startswith("[{"):  # a CSV has no lists: its cells hold JSON
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise SpecError(f"{where}: original_caption begins like a list and is no JSON: {error}") from error
     if value is None or isinstance(value, str):
         return None if value is None else _clean(value)
     try:

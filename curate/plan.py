@@ -8,6 +8,8 @@ a clip id is its span, so rows of a clip hold whichever split asked for it.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -51,26 +53,45 @@ class Table:
         return f"{self.stage}-{self.key}"
 
 
+@contextmanager
+def said_at(*key: str) -> Iterator[None]:
+    """Note on a SpecError which key of the spec it is about, so that the file's line can be told."""
+    try:
+        yield
+    except SpecError as error:
+        error.key = error.key or key
+        raise
+
+
 class Plan:
     """The stages of a spec. Creating it checks the spec; tables and keys are computed on first use."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.stages = spec.stages
-        self.scores: dict[str, Score] = {
-            name: build("score", name, params) for name, params in spec.stages.score.items()
-        }
-        self.detector_class = resolve("detector", spec.stages.split.detector)
-        self.detector()
-        if spec.stages.split.max_s < spec.stages.split.min_s:
-            raise SpecError("split: max_s is below min_s")
-        self.dedup = self._dedup_params()
+        self.scores: dict[str, Score] = {}
+        for name, params in spec.stages.score.items():
+            with said_at("stages", "score", name):
+                self.scores[name] = build("score", name, params)
+        with said_at("stages", "split"):
+            self.detector_class = resolve("detector", spec.stages.split.detector)
+            self.detector()
+            if spec.stages.split.max_s < spec.stages.split.min_s:
+                raise SpecError("split: max_s is below min_s")
+        with said_at("stages", "dedup"):
+            self.dedup = self._dedup_params()
         if self.dedup is not None and self.dedup.perceptual is not None:
             self.scores.setdefault(HASH_STAGE, build("hash", HASH_STAGE, {}))
-        self.screens = self._screens()
-        self.rules = {name: self._check_rule(name, rule) for name, rule in spec.stages.keep.items()}
-        self.captioner = self._captioner()
-        self._check_multiple()
+        with said_at("stages", "screen"):
+            self.screens = self._screens()
+        self.rules: dict[str, tuple[str, Rule]] = {}
+        for name, rule in spec.stages.keep.items():
+            with said_at("stages", "keep", name):
+                self.rules[name] = self._check_rule(name, rule)
+        with said_at("stages", "caption"):
+            self.captioner = self._captioner()
+        with said_at("stages", "encode"):
+            self._check_multiple()
         self.tables = self._tables()
 
     # -- parts of the check ------------------------------------------------------------------------------------
@@ -87,7 +108,7 @@ class Plan:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise SpecError(f"stages.dedup.{where}: {first['msg']}") from error
+            raise SpecError(f"stages.dedup.{where}: {first['msg'].removeprefix('Value error, ')}") from error
 
     def _check_rule(self, name: str, rule: Rule) -> tuple[str, Rule]:
         """Return the ledger column that a rule reads, and the rule."""

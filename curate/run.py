@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import yaml
 
 from curate import snapshots
@@ -147,6 +148,11 @@ class Run:
                 f"{share:.1%} of the rows are quarantined, more than quarantine.max_share = {limit:.1%}: "
                 f"`rushes quarantine {self.out}` lists them"
             )
+        pending = outcome.ledger.table.filter(pc.equal(outcome.ledger.table["outcome"], "pending")).num_rows
+        if learns and pending:
+            return RushesError(
+                f"{pending} rows could not be reached and wait for the next run, so nothing was exported: run again"
+            )
         if learns and outcome.ledger.where("kept").num_rows == 0:
             return SpecError(
                 f"nothing was kept, so there is nothing to export: `rushes status {self.out}` shows the reasons"
@@ -172,6 +178,8 @@ class Run:
     def _learn(self, ledger: Ledger, wanted: tuple[str, ...]) -> None:
         key = export.export_key(self.plan, ledger)
         receipt = self.out / "dataset" / "receipt.json"
+        if "export" in snapshots.finished(self.out) and not export.is_whole(self.out / "dataset"):
+            snapshots.forget(self.out, "export")
         self._snapshot("export", key, receipt, lambda: export.export(self.plan, self.store, ledger, self.out))
         if self.spec.train is None or "train" not in wanted:
             return

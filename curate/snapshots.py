@@ -36,3 +36,9 @@ def finished(out: Path) -> dict[str, str]:
 def finish(out: Path, stage: str, key: str) -> None:
     """Say that the snapshot of a stage is the one with this key."""
     write_atomic(out / _FILE, json.dumps({**finished(out), stage: key}, indent=1).encode(), replace=True)
+
+
+def forget(out: Path, stage: str) -> None:
+    """Say that a stage has no snapshot, so that the next run makes it again."""
+    rest = {name: key for name, key in finished(out).items() if name != stage}
+    write_atomic(out / _FILE, json.dumps(rest, indent=1).encode(), replace=True)

@@ -37,7 +37,21 @@ def load_spec(path: Path | str, overrides: list[str] | None = None) -> Spec:
         raise SpecError(f"{path}: a spec is a mapping of keys, such as `name: my-run`")
     for override in overrides or []:
         _override(raw, override)
-    return parse(raw, str(path), node)
+    spec = parse(raw, str(path), node)
+    _plan(spec, str(path), node)
+    return spec
+
+
+def _plan(spec: Spec, name: str, node: yaml.Node | None) -> None:
+    """Find what only a plan can: unknown names, rules and parameters that do not fit. It says the file and line too."""
+    from curate.plan import Plan
+
+    try:
+        Plan(spec)
+    except SpecError as error:
+        if not error.key:
+            raise
+        raise SpecError(f"{name}:{_line(node, error.key)}: {error}") from error
 
 
 def parse(raw: dict[str, Any], name: str = "spec", node: yaml.Node | None = None) -> Spec:

@@ -177,9 +177,11 @@ class Store:
                 return
             number = self._next
             whole = number > 0 and number % _CHECKPOINT_EVERY == 0
-            listed = [part for table in self._parts.values() for part in table] if whole else []
-            manifest: dict = {"all": whole, "parts": [asdict(part) for part in [*listed, *fresh]]}
-            taken = {path: sorted(ids) for path, ids in self._withdrawn.items()} if whole else {}
+            gone, made = set(removed), {part.path for part in fresh}
+            live = [part for table in self._parts.values() for part in table if part.path not in gone | made]
+            manifest: dict = {"all": whole, "parts": [asdict(part) for part in [*(live if whole else ()), *fresh]]}
+            # Withdrawals outlive a manifest that lists everything, but not the making of their part again.
+            taken = {path: sorted(ids) for path, ids in self._withdrawn.items() if path not in made} if whole else {}
             if taken or withdrawn:
                 manifest["withdrawn"] = {**taken, **{p: sorted({*taken.get(p, ()), *i}) for p, i in withdrawn.items()}}
             if removed:
@@ -221,14 +223,14 @@ class Store:
         pieces = []
         for part in self.parts(table):
             try:
-                pieces.append(self._standing(part, read_columns(self.out / part.path, names), names[0]))
+                pieces.append(self.standing(part, read_columns(self.out / part.path, names), names[0]))
             except (OSError, pa.ArrowException) as error:
                 raise StorageError(f"part {part.path} cannot be read ({error}); see: rushes verify") from error
         if not pieces:
             return wanted.empty_table()
         return _first_of_each(pa.concat_tables(pieces).cast(wanted), names[0])
 
-    def _standing(self, part: Part, rows: pa.Table, key: str) -> pa.Table:
+    def standing(self, part: Part, rows: pa.Table, key: str) -> pa.Table:
         """The rows of a part that nobody has withdrawn."""
         gone = self._withdrawn.get(part.path)
         if not gone:
@@ -240,7 +242,7 @@ class Store:
         names = [field.name for field in schema if not is_operational(field)]
         found: dict[str, str] = {}
         for part in self.parts(table):
-            rows = self._standing(part, read_columns(self.out / part.path, names), names[0])
+            rows = self.standing(part, read_columns(self.out / part.path, names), names[0])
             rows = rows.filter(pc.is_in(rows[names[0]], value_set=pa.array(sorted(ids), pa.string())))
             for key, digest in zip(rows[names[0]].to_pylist(), _row_digests(rows, names), strict=True):
                 found.setdefault(key, digest)
@@ -305,6 +307,8 @@ def _plain(value: object) -> str:
 
 def align(rows: pa.Table, key: str, ids: pa.Array | pa.ChunkedArray) -> pa.Table:
     """Rows in the order of `ids`; an id without a row gives nulls."""
+    wide = [field.with_type(pa.large_binary()) if pa.types.is_binary(field.type) else field for field in rows.schema]
+    rows = rows.cast(pa.schema(wide))  # a column of more than 2 GiB cannot be taken from otherwise
     place = pc.index_in(ids, value_set=rows[key].combine_chunks())
     return rows.take(place.combine_chunks() if isinstance(place, pa.ChunkedArray) else place)
 

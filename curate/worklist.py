@@ -41,8 +41,8 @@ def media_rows(plan: Plan, store: Store, locations: list[Location]) -> list[dict
         }
         need_split = probe != "quarantined" and split["outcome"] is None
         # A source that killed its worker has a split row that says so, and no probe: that is an answer too.
-        need_probe = probe is None and need_split
-        if need_split or lacks:
+        need_probe = probe is None and split["outcome"] != "quarantined"
+        if need_probe or need_split or lacks:
             rows.append(
                 {
                     "id": source, "url": places[0].url, "need": ["media"], "probe": need_probe,

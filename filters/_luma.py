@@ -15,4 +15,5 @@ def luma(frames_THWC: np.ndarray) -> np.ndarray:
     """Return (T, H, W) float32 luma in grey levels 0..255."""
     if frames_THWC.shape[-1] == 1:
         return frames_THWC[..., 0].astype(np.float32)
-    return frames_THWC.astype(np.float32) @ BT601
+    # Frame by frame: a film's frames as floating-point colours would be twelve times their size.
+    return np.stack([frame.astype(np.float32) @ BT601 for frame in frames_THWC])

@@ -18,7 +18,7 @@ import xxhash
 from av.video.frame import VideoFrame
 
 from curate import ids
-from curate.errors import InputRejected
+from curate.errors import InputRejected, Unreachable
 from curate.media import reader
 from curate.media.spool import Spool
 from curate.stage import Clip, Detector, Frames, Score, measure_row
@@ -241,6 +241,8 @@ class DecodePass:
     def _proxies(self, clip: Row, first: int, end: int) -> Row:
         try:
             pixels_THWC, times = self._sampled(PROXY, clip, first, end)
+        except Unreachable:
+            raise
         except InputRejected as error:
             return {"clip_id": clip["clip_id"], **fault_columns(error.reason, error.detail)}
         jpegs = [cv2.imencode(".jpg", frame[..., ::-1], _JPEG)[1].tobytes() for frame in pixels_THWC]
@@ -260,6 +262,8 @@ class DecodePass:
                 times_s=tuple(times),
             )
             return {"clip_id": clip["clip_id"], **measure_row(score, pixels_THWC, info)}
+        except Unreachable:
+            raise
         except InputRejected as error:
             return {"clip_id": clip["clip_id"], **fault_columns(error.reason, error.detail)}
         except MemoryError:

@@ -21,8 +21,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
-from curate.errors import InputRejected, Unreachable
-from curate.files import open_url
+from curate.errors import InputRejected, RushesError, Unreachable
+from curate.files import is_local, open_url
 from curate.stage import Frames
 
 VERSION = 1
@@ -95,6 +95,13 @@ def _open(url: str) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise InputRejected("decode:error", f"{type(error).__name__}: {error}") from error
     except OSError as error:
         raise Unreachable("source:unreadable", str(error)) from error
+    except RushesError:
+        raise
+    except Exception as error:
+        if is_local(url):
+            raise
+        # The client libraries of object stores raise trees of their own, out of a read in the middle of a file.
+        raise Unreachable("source:unreadable", f"{type(error).__name__}: {error}") from error
 
 
 def probe(url: str) -> Probe:

@@ -56,7 +56,7 @@ def candidates_of(plan: Plan, store: Store, clips: pa.Table) -> pa.Table:
         table = plan.tables[stage]
         found = align(store.read(table.name, table.schema, ["clip_id", *names]), "clip_id", clips["clip_id"])
         for name in names:
-            clips = clips.append_column(table.schema.field(name).with_name(f"{stage}.{name}"), found[name])
+            clips = clips.append_column(f"{stage}.{name}", found[name])
     if "sharpness" not in wanted:
         clips = clips.append_column("sharpness.score", pa.nulls(clips.num_rows, pa.float64()))
     return clips

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from curate.errors import InputRejected
+from curate.errors import InputRejected, Unreachable
 from curate.media import reader
 from curate.media.decode_pass import DecodePass, PassRequest, fault_columns
 from curate.plan import Plan
@@ -34,6 +34,8 @@ class MediaWork:
         if row["probe"]:
             try:
                 facts = reader.probe(row["url"]).as_row()
+            except Unreachable:
+                raise  # it says nothing about the source: the next run has its turn
             except InputRejected as error:
                 yield "probe", {"source_id": row["id"], **fault_columns(error.reason, error.detail)}
                 return

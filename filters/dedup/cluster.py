@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
 
 from curate.errors import SpecError
+from curate.spec_base import Model
 from curate.stage import column
 from filters.dedup.exact import same_content
 from filters.dedup.perceptual import Match, PerceptualParams, find_matches
@@ -39,16 +39,12 @@ DUPLICATES = pa.schema(
 )
 
 
-class ExactParams(BaseModel):
+class ExactParams(Model):
     """Identical decoded content; there is nothing to set."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class DedupParams(BaseModel):
+class DedupParams(Model):
     """What counts as a duplicate; a kind that is left out (None) is not looked for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     exact: ExactParams | None = None
     perceptual: PerceptualParams | None = None

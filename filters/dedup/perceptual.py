@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from curate.spec_base import Model
 from filters.dedup.align import FRAMES_COMPARED, is_backwards, match_in_order, same_look
 from filters.dedup.candidates import Candidate, bits_apart, find_candidates, mirror_mask
 from filters.dedup.phash import CROPS
@@ -22,10 +23,8 @@ FEWEST_FRAMES = 3  # of a match, unless the shorter clip has fewer
 FLAT_LEVELS = 3.0
 
 
-class PerceptualParams(BaseModel):
+class PerceptualParams(Model):
     """When two clips are near duplicates."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_distance: int = Field(72, ge=0, le=110, description="bits of 256 by which matching frames may differ")
     min_share: float = Field(0.6, gt=0.0, le=1.0, description="of the shorter clip's frames that must match in order")

@@ -270,3 +270,22 @@ def test_sizes_that_no_codec_or_model_can_take_are_found_before_a_frame_is_read(
         raw["train"] = {"steps": 1}
     with pytest.raises(SpecError, match=rf"encode.latents.multiple: {multiple} is not a multiple of {says}"):
         Plan(parse(raw))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("[motion, sharpness]", "[motoin]", r"spec.yaml:7: unknown score 'motoin'; nearest: motion"),
+        ("keep: {motion", "keep: {motoin", r"spec.yaml:8: keep.motoin: no score of that name"),
+        ("max_s: 20}", "max_s: 20, detector: adaptif}", r"spec.yaml:6: unknown detector 'adaptif'; nearest: adaptive"),
+        (
+            "  - keep: {motion: {min: 0.3}}\n",
+            "  - dedup: {perceptual: {max_distanse: 3}}\n",
+            r"spec.yaml:8: stages.dedup.perceptual: unknown key 'max_distanse'; nearest: max_distance",
+        ),
+    ],
+)
+def test_what_only_a_plan_finds_names_the_file_and_the_line_too(tmp_path, old, new, says):
+    assert old in GOOD
+    with pytest.raises(SpecError, match=says):
+        _load(tmp_path, GOOD.replace(old, new))

@@ -149,3 +149,29 @@ def test_a_row_that_comes_out_the_same_stands_again(tmp_path):
     assert Store(tmp_path).read(TABLE, schema.CONTENT).num_rows == 0
     store.commit([store.write_part(TABLE, _rows("a"))])
     assert Store(tmp_path).read(TABLE, schema.CONTENT)["clip_id"].to_pylist() == ["a"]
+
+
+@pytest.mark.parametrize("commits", [3, 100])
+def test_a_removed_part_stays_removed_also_where_the_manifest_lists_everything(tmp_path, commits):
+    store = Store(tmp_path)
+    parts = [store.write_part(TABLE, _rows([f"{number}"])) for number in range(commits)]
+    for part in parts:
+        store.commit([part])
+    store.remove([parts[1].path])
+    for seen in (store, Store(tmp_path)):
+        assert len(seen.parts(TABLE)) == commits - 1
+        assert "1" not in seen.read(TABLE, schema.CONTENT)["clip_id"].to_pylist()
+    store.commit([parts[1]])
+    assert Store(tmp_path).read(TABLE, schema.CONTENT).num_rows == commits
+
+
+@pytest.mark.parametrize("commits", [3, 99])
+def test_rows_that_were_withdrawn_and_come_out_the_same_stand_again(tmp_path, commits):
+    store = Store(tmp_path)
+    parts = [store.write_part(TABLE, _rows([f"{number}"])) for number in range(commits)]
+    for part in parts:
+        store.commit([part])
+    store.withdraw(TABLE, {"1"})
+    assert Store(tmp_path).read(TABLE, schema.CONTENT).num_rows == commits - 1
+    store.commit([parts[1]])  # the hundredth commit, where it is 99
+    assert Store(tmp_path).read(TABLE, schema.CONTENT).num_rows == commits

@@ -120,6 +120,8 @@ def test_ctrl_c_ends_with_130_leaves_no_process_and_goes_on(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         cwd=REPO,
+        # Started from a background job, the tests and all their children would ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stderr is not None
     while not (tmp_path / "out" / "manifest" / "0000000000.json").exists():

@@ -164,3 +164,66 @@ def test_a_damaged_file_of_the_store_is_a_storage_error(tmp_path, footage, name,
     assert done.returncode == 74
     assert "Traceback" not in done.stderr
     assert says in done.stderr.splitlines()[-1]
+
+
+def test_a_mount_that_is_lost_costs_no_source_and_stops_before_the_dataset(tmp_path, footage):
+    """Everything was hashed, then the footage went away, and came back."""
+    import shutil
+
+    from curate.errors import RushesError
+    from curate.run import Run
+    from curate.spec_file import load_spec
+
+    shutil.copytree(footage, tmp_path / "f")
+    spec = write_spec(tmp_path / "s.yaml", spec_dict(tmp_path / "f", tmp_path / "out"))
+    job = Run(load_spec(spec))
+    assert job.locations
+    (tmp_path / "f").rename(tmp_path / "away")
+    with pytest.raises(RushesError, match="wait for the next run"):
+        job.go("export")
+    assert not (tmp_path / "out" / "dataset").exists()
+    (tmp_path / "away").rename(tmp_path / "f")
+    assert _counts(_run(spec, "--until", "export")).keys() == {"kept", "duplicate"}
+
+
+@pytest.mark.parametrize("stage", ["probe", "split", "motion", "latent"])
+def test_a_repaired_part_of_any_stage_is_made_again(tmp_path, footage, stage):
+    spec = write_spec(tmp_path / "s.yaml", spec_dict(footage, tmp_path / "out"))
+    before = _counts(_run(spec, "--until", "export"))
+    for part in (tmp_path / "out").glob(f"stages/{stage}-*/*.parquet"):
+        part.write_bytes(b"damaged")
+    assert rushes("verify", tmp_path / "out").returncode == 74
+    assert rushes("verify", tmp_path / "out", "--repair").returncode == 0
+    assert _counts(_run(spec, "--until", "export")) == before
+    assert rushes("verify", tmp_path / "out").returncode == 0
+
+
+def test_latents_that_were_quarantined_and_tried_again_are_exported(tmp_path, footage):
+    raw = spec_dict(footage, tmp_path / "out")
+    raw["engine"]["limits"] = {"row_seconds": 0.0001, "attempts": 1}
+    spec = write_spec(tmp_path / "s.yaml", raw)
+    rushes("run", write_spec(tmp_path / "dedup.yaml", spec_dict(footage, tmp_path / "out")), "--until", "dedup")
+    assert rushes("run", spec, "--until", "export").returncode != 0
+    assert rushes("quarantine", tmp_path / "out", "--retry", "timeout").returncode == 0
+    good = write_spec(spec, spec_dict(footage, tmp_path / "out"))
+    assert "kept" in _counts(_run(good, "--until", "export"))
+    assert rushes("verify", tmp_path / "out").returncode == 0
+
+
+def test_a_lost_shard_is_exported_again(tmp_path, footage):
+    spec = write_spec(tmp_path / "s.yaml", spec_dict(footage, tmp_path / "out"))
+    _run(spec, "--until", "export")
+    next((tmp_path / "out" / "dataset" / "clips").glob("*.parquet")).unlink()
+    assert rushes("verify", tmp_path / "out").returncode == 74
+    assert _run(spec, "--until", "export")["computed"] == {"export": 1}
+    assert rushes("verify", tmp_path / "out").returncode == 0
+
+
+def test_timed_captions_of_a_csv_are_timed(tmp_path):
+    write_clip(tmp_path / "f" / "a.mp4", (1, 2), frames=40)
+    timed = json.dumps([{"start_s": 0, "end_s": 5, "text": "one"}, {"start_s": 5, "end_s": 10, "text": "two"}])
+    cell = timed.replace('"', '""')
+    (tmp_path / "f" / "m.csv").write_text(f'path,original_caption\na.mp4,"{cell}"\n')
+    _run(write_spec(tmp_path / "s.yaml", _short(tmp_path / "f" / "m.csv", tmp_path / "out")), "--until", "dedup")
+    rows = pq.read_table(tmp_path / "out" / "ledger.parquet").sort_by("start_s")
+    assert rows["caption.original"].to_pylist() == ["one", "two"]

@@ -1,0 +1,211 @@
+"""Laws of draws, steps and sampling that no loss curve shows when they are broken, each computed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from curate.dataset.reader import Dataset
+from tests.dataset.tiny import ALLOW, tiny_dataset
+from trainer.config import ModelConfig, SampleConfig, SampleRequest, TrainConfig
+from trainer.data import TrainingData
+from trainer.flow import noised
+from trainer.inputs import Job, opencv_frames, plan_job
+from trainer.loop import Trainer
+from trainer.provenance import EMPTY_TEXT_ID
+from trainer.sample import Run, denoise
+from trainer.train import train
+
+# Two latent shapes, so that a step has two groups: three latent frames (9 frames) and two (5 frames).
+SHAPES = ((9, 16), (9, 16), (9, 16), (5, 16))
+TINY = ModelConfig(layers=1, heads=2, head_dim=12, ffn_dim=32, refiner_dim=16)
+SHIFT = 2.0  # not the default, which a sampler could know without reading the run
+
+
+def config(**changes) -> TrainConfig:
+    settings = {
+        "model": TINY.model_dump(), "steps": 8, "batch": len(SHAPES), "warmup": 0, "threads": 1, "precision": "fp32",
+        "allow_unscreened": ALLOW, "captions": {"short": 1.0}, "shift": SHIFT,
+    }  # fmt: skip
+    return TrainConfig.model_validate({**settings, **changes})
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    return tiny_dataset(tmp_path_factory.mktemp("data") / "d", SHAPES).path
+
+
+@pytest.fixture(scope="module")
+def run(dataset, tmp_path_factory) -> Run:
+    out = train(dataset, tmp_path_factory.mktemp("run") / "r", config(steps=2)).out_dir
+    return Run.open(out)
+
+
+def opened(dataset: Path, weights: Sequence[float | None] | None = None, **changes) -> TrainingData:
+    """Open the dataset to train on; `weights` are by row, in place of its column."""
+    data = Dataset(dataset)
+    if weights is not None:
+        data.columns["loss_weight"] = list(weights)
+    return TrainingData(data, config(**changes))
+
+
+def test_text_dropout_is_redrawn_every_epoch(dataset):
+    data = opened(dataset, text_dropout=0.3)
+    for row in data.rows:
+        dropped = [data.draw(row, epoch).text_id == EMPTY_TEXT_ID for epoch in range(600)]
+        assert np.mean(dropped) == pytest.approx(0.3, abs=0.08)  # over four deviations
+        assert dropped[:300] != dropped[300:]
+
+
+def of_three_frames(data: TrainingData) -> list[int]:
+    return [row for row in data.rows if data.dataset.shape(row)[1] == 3]
+
+
+def test_noise_is_a_function_of_seed_epoch_and_clip(dataset):
+    data = opened(dataset)
+    first, second, _ = of_three_frames(data)
+    noise = data.group([first, first, second], [0, 1, 0]).noise_BCTHW
+    # Neither the neighbours nor what was drawn before count, only the key.
+    assert torch.equal(noise, opened(dataset).group([first, first, second], [0, 1, 0]).noise_BCTHW)
+    assert torch.equal(noise[1:], data.group([first, second], [1, 0]).noise_BCTHW)
+    reseeded = opened(dataset, seed=1).group([first], [0]).noise_BCTHW
+    different = [*noise, *reseeded]
+    for place, one in enumerate(different):
+        assert not any(bool((one == other).any()) for other in different[:place])
+
+
+@pytest.mark.parametrize(("independent", "distinct"), [(0.0, 1), (1.0, 3)])
+def test_latent_frames_draw_their_own_times_only_when_told_to(dataset, independent, distinct):
+    data = opened(dataset, independent_times=independent, tasks={"t2v": 1})
+    rows = of_three_frames(data)
+    for epoch in range(30):
+        times_BT = data.group(rows, [epoch] * len(rows)).time_BT
+        assert [len(set(times)) for times in times_BT.tolist()] == [distinct] * len(rows)
+
+
+def test_the_share_of_clips_with_independent_times_is_the_one_told(dataset):
+    data = opened(dataset, independent_times=0.25, tasks={"t2v": 1})
+    rows = of_three_frames(data)
+    differing = [len(set(data.draw(row, epoch).time_T)) > 1 for row in rows for epoch in range(200)]
+    assert np.mean(differing) == pytest.approx(0.25, abs=0.08)  # over four deviations
+
+
+@pytest.mark.parametrize("independent", [0.0, 1.0])
+@pytest.mark.parametrize("task", ["i2v", "extend", "infill"])
+def test_time_is_zero_exactly_where_known_and_the_latent_is_clean_there(dataset, task, independent):
+    data = opened(dataset, tasks={task: 1}, independent_times=independent)
+    rows = of_three_frames(data)
+    for epoch in range(10):
+        group = data.group(rows, [epoch] * len(rows))
+        assert bool(group.known_BT.any(dim=1).all())
+        assert not bool(group.known_BT.all(dim=1).any())
+        assert torch.equal(group.time_BT == 0, group.known_BT)
+        x_BCTHW = noised(group.clean_BCTHW, group.noise_BCTHW, group.time_BT)
+        known = group.known_BT[:, None, :, None, None].expand_as(x_BCTHW)
+        assert torch.equal(x_BCTHW[known], group.clean_BCTHW[known])
+        assert bool((x_BCTHW[~known] != group.clean_BCTHW[~known]).all())
+
+
+def test_the_loss_of_a_step_is_the_weighted_mean_over_all_its_groups(dataset):
+    weights = [0.0, 0.5, 3.0, None]  # None counts as 1
+    data = opened(dataset, weights, tasks={"i2v": 0.5, "extend": 0.5})
+    squares = numbers = 0.0
+    groups = data.step(0)
+    assert len(groups) == 2
+    for group in groups:
+        for place, clip_id in enumerate(group.clip_ids):
+            weight = weights[data.dataset.clip_ids.index(clip_id)]
+            # A fresh model predicts zero, so its error is the velocity.
+            error = (group.noise_BCTHW - group.clean_BCTHW)[place][:, ~group.known_BT[place]].double()
+            squares += (1.0 if weight is None else weight) * float(error.square().sum())
+            numbers += (1.0 if weight is None else weight) * error.numel()
+    assert Trainer(data, data.config, "fp32").step(0)["loss"] == pytest.approx(squares / numbers, rel=1e-5)
+
+
+def test_a_clip_of_no_weight_contributes_nothing(dataset):
+    trainer = Trainer(opened(dataset, [0.0, 1.0, 1.0, 1.0], batch=8), config(batch=8), "fp32")
+    for step in range(2):  # the output starts at zero, and the rest of the gradient with it
+        trainer.step(step)
+    data = trainer.data
+    group = data.group([0, 1, 2], [0, 0, 0])
+    noise = group.noise_BCTHW.clone()
+    noise[0] += 1.0
+
+    def gradient(model_sees: Tensor) -> list[Tensor]:
+        for param in trainer.params:
+            param.grad = None
+        squares, numbers = trainer.group_loss(trainer.model, replace(group, noise_BCTHW=model_sees))
+        (squares / numbers).backward()
+        return [numbers, *(param.grad.clone() for param in trainer.params if param.grad is not None)]
+
+    before, after = gradient(group.noise_BCTHW), gradient(noise)
+    assert max(float(one.abs().max()) for one in before[1:]) > 1e-3
+    assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(before, after, strict=True))
+    predicted = int((~group.known_BT[1:]).sum()) * group.clean_BCTHW[0, :, 0].numel()
+    assert float(before[0]) == predicted
+
+
+def test_averaged_weights_follow_the_ramp_and_then_the_decay(dataset):
+    settings = config(ema=0.3)  # the ramp 1/10, 2/11, 3/12 passes it at the fourth step, 4/13
+    trainer = Trainer(opened(dataset, ema=0.3), settings, "fp32")
+    wanted = [param.detach().clone() for param in trainer.params]
+    for step in range(6):
+        trainer.step(step)
+        decay = min(0.3, (1 + step) / (10 + step))
+        wanted = [decay * mean + (1 - decay) * p.detach() for mean, p in zip(wanted, trainer.params, strict=True)]
+        for mean, average, param in zip(wanted, trainer.ema, trainer.params, strict=True):
+            assert torch.allclose(average, mean, rtol=1e-5, atol=1e-6)
+            assert average.data_ptr() != param.data_ptr()
+    moved = [float((a - p).detach().abs().max()) for a, p in zip(trainer.ema, trainer.params, strict=True)]
+    assert max(moved) > 1e-3
+
+
+class Recorder(nn.Module):
+    """Notes what a model is given."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.calls: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, x_BCTHW: Tensor, timestep_BK: Tensor, text_BSF: Tensor, bias_BS: Tensor) -> Tensor:
+        self.calls.append((x_BCTHW.clone(), timestep_BK.clone()))
+        return self.model(x_BCTHW, timestep_BK, text_BSF, bias_BS)
+
+
+def recorded(run: Run, known_BT: list[list[bool]], settings: SampleConfig) -> tuple[list[Job], Recorder]:
+    """Sample with the given frames known, and return what the model was given."""
+    jobs = []
+    for place, known in enumerate(known_BT):
+        job = plan_job(SampleRequest(prompt="a"), place, settings, run.card, run.codec, opencv_frames)
+        clean = np.random.default_rng(place).standard_normal(job.noise_CTHW.shape, dtype=np.float32)
+        jobs.append(replace(job, known_T=np.array(known), clean_CTHW=clean))
+    recorder = Recorder(run.model)
+    denoise(replace(run, model=recorder), jobs, settings)  # type: ignore[arg-type]
+    return jobs, recorder
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+@pytest.mark.parametrize("shift", [None, 1.0, 5.0])
+def test_the_sampler_keeps_known_frames_at_zero_and_moves_the_others_along_the_shifted_times(run, shift, guidance):
+    known_BT = [[True, False, False], [False, False, False], [True, True, False], [True, False, True]]
+    settings = SampleConfig(steps=4, threads=1, shift=shift, guidance=guidance)
+    jobs, recorder = recorded(run, known_BT, settings)
+    copies = 1 if guidance == 1.0 else 2
+    known = torch.tensor(known_BT).repeat(copies, 1)
+    clean = torch.from_numpy(np.stack([job.clean_CTHW for job in jobs])).repeat(copies, 1, 1, 1, 1)
+    a = SHIFT if shift is None else shift
+    moments = [1000 * a * t / (1 + (a - 1) * t) for t in (1.0, 0.75, 0.5, 0.25)]
+    assert len(recorder.calls) == len(moments)
+    for (x_BCTHW, timestep_BK), moment in zip(recorder.calls, moments, strict=True):
+        wanted = torch.where(known, 0.0, moment).to(timestep_BK.dtype)
+        assert torch.equal(timestep_BK == 0, known)
+        assert torch.allclose(timestep_BK, wanted, rtol=1e-5)
+        where = known[:, None, :, None, None].expand_as(x_BCTHW)
+        assert torch.equal(x_BCTHW[where], clean[where])
