@@ -46,6 +46,12 @@ def _folder(path: Path) -> Any:
     return Run(load_spec(path / "spec.yaml").model_copy(update={"output": str(path)}))
 
 
+def _ledger(job: Any) -> Any:
+    from curate.planning import standing_ledger
+
+    return standing_ledger(job, lambda text: typer.echo(f"note: {text}", err=True))
+
+
 def _progress() -> Any:
     """A bar on a terminal, plain lines in a log."""
     from curate.progress import progress
@@ -115,7 +121,7 @@ def status(out: Annotated[Path, typer.Argument(help="an output folder or a spec"
     """Show the funnel as it stands."""
     from curate.ledger import funnel
 
-    rows = funnel(_folder(out).ledger())
+    rows = funnel(_ledger(_folder(out)))
     _say({"funnel": rows}, as_json, _funnel_lines(rows))
 
 
@@ -128,7 +134,7 @@ def explain(
     """Show everything that is known of one clip, and what decided."""
     from curate.planning import explained
 
-    row = explained(_folder(out), clip)
+    row = explained(_ledger(_folder(out)), clip)
     _say(row, as_json, [f"{name:<28} {value}" for name, value in row.items() if value is not None])
 
 
@@ -178,7 +184,7 @@ def quarantine(
         count = retried(job, retry)
         _say({"withdrawn": count}, as_json, [f"{count} rows will be tried again by the next run"])
         return
-    table = job.ledger().table
+    table = _ledger(job).table
     rows = table.filter(pc.equal(table["outcome"], "quarantined")).select(
         ["url", "clip_id", "stage", "reason", "evidence"]
     )

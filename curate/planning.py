@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 
 from curate import snapshots
 from curate.errors import SpecError
-from curate.ledger import by_source
+from curate.ledger import Ledger, by_source
 from curate.run import Run
 from curate.stages.learn import refuse_unfit_requests
 from curate.store import ids_of, rows_digest
@@ -53,9 +54,31 @@ def survey(job: Run) -> list[dict[str, Any]]:
     return rows
 
 
-def explained(job: Run, clip: str) -> dict[str, Any]:
+def standing_ledger(job: Run, note: Callable[[str], None]) -> Ledger:
+    """The ledger as it stands; where the footage cannot be listed any more, that of the last finished run.
+
+    Archived footage must not take the explanation of its dataset with it. `note` is told when that is shown.
+
+    Raises:
+        SpecError: the footage cannot be listed and no run was finished.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        return job.ledger()
+    except SpecError as error:
+        path = job.out / "ledger.parquet"
+        if not path.exists():
+            raise
+        note(f"{error}; shown is the ledger of the last finished run")
+        table = pq.read_table(path)
+        has_clip = pc.is_valid(table["clip_id"])
+        return Ledger(table.filter(has_clip), table.filter(pc.invert(has_clip)))
+
+
+def explained(ledger: Ledger, clip: str) -> dict[str, Any]:
     """The ledger row of the clip whose id begins with `clip`."""
-    rows = [row for row in job.ledger().clips.to_pylist() if row["clip_id"].startswith(clip)]
+    rows = [row for row in ledger.clips.to_pylist() if row["clip_id"].startswith(clip)]
     if len(rows) != 1:
         what = "no clip's id begins" if not rows else f"{len(rows)} clips' ids begin"
         raise SpecError(f"explain: {what} with {clip!r}")

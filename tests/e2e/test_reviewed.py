@@ -227,3 +227,19 @@ def test_timed_captions_of_a_csv_are_timed(tmp_path):
     _run(write_spec(tmp_path / "s.yaml", _short(tmp_path / "f" / "m.csv", tmp_path / "out")), "--until", "dedup")
     rows = pq.read_table(tmp_path / "out" / "ledger.parquet").sort_by("start_s")
     assert rows["caption.original"].to_pylist() == ["one", "two"]
+
+
+def test_what_became_of_the_clips_is_told_when_the_footage_is_archived(tmp_path, footage):
+    import shutil
+
+    shutil.copytree(footage, tmp_path / "f")
+    spec = write_spec(tmp_path / "s.yaml", _short(tmp_path / "f", tmp_path / "out"))
+    funnel = _run(spec, "--until", "dedup")["funnel"]
+    clip = next(name for name in pq.read_table(tmp_path / "out" / "ledger.parquet")["clip_id"].to_pylist() if name)
+    (tmp_path / "f").rename(tmp_path / "archive")
+    done = rushes("status", tmp_path / "out", "--json")
+    assert json.loads(done.stdout)["funnel"] == funnel
+    assert "the ledger of the last finished run" in done.stderr
+    assert json.loads(rushes("explain", clip, tmp_path / "out", "--json").stdout)["clip_id"] == clip
+    assert rushes("quarantine", tmp_path / "out").returncode == 0
+    assert rushes("run", spec, "--until", "dedup").returncode == 2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,7 @@ def dataset(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(dataset, tmp_path_factory) -> Run:
-    out = train(dataset, tmp_path_factory.mktemp("run") / "r", config(steps=2)).out_dir
-    return Run.open(out)
+    return Run.open(train(dataset, tmp_path_factory.mktemp("run") / "r", config(steps=2)).out_dir)
 
 
 def opened(dataset: Path, weights: Sequence[float | None] | None = None, **changes) -> TrainingData:
@@ -59,8 +59,8 @@ def test_text_dropout_is_redrawn_every_epoch(dataset):
     data = opened(dataset, text_dropout=0.3)
     for row in data.rows:
         dropped = [data.draw(row, epoch).text_id == EMPTY_TEXT_ID for epoch in range(600)]
+        assert set(dropped) == {True, False}
         assert np.mean(dropped) == pytest.approx(0.3, abs=0.08)  # over four deviations
-        assert dropped[:300] != dropped[300:]
 
 
 def of_three_frames(data: TrainingData) -> list[int]:
@@ -75,9 +75,7 @@ def test_noise_is_a_function_of_seed_epoch_and_clip(dataset):
     assert torch.equal(noise, opened(dataset).group([first, first, second], [0, 1, 0]).noise_BCTHW)
     assert torch.equal(noise[1:], data.group([first, second], [1, 0]).noise_BCTHW)
     reseeded = opened(dataset, seed=1).group([first], [0]).noise_BCTHW
-    different = [*noise, *reseeded]
-    for place, one in enumerate(different):
-        assert not any(bool((one == other).any()) for other in different[:place])
+    assert all(not bool((a == b).any()) for a, b in combinations([*noise, *reseeded], 2))
 
 
 @pytest.mark.parametrize(("independent", "distinct"), [(0.0, 1), (1.0, 3)])
@@ -107,9 +105,8 @@ def test_time_is_zero_exactly_where_known_and_the_latent_is_clean_there(dataset,
         assert not bool(group.known_BT.all(dim=1).any())
         assert torch.equal(group.time_BT == 0, group.known_BT)
         x_BCTHW = noised(group.clean_BCTHW, group.noise_BCTHW, group.time_BT)
-        known = group.known_BT[:, None, :, None, None].expand_as(x_BCTHW)
-        assert torch.equal(x_BCTHW[known], group.clean_BCTHW[known])
-        assert bool((x_BCTHW[~known] != group.clean_BCTHW[~known]).all())
+        same = (x_BCTHW == group.clean_BCTHW).movedim(2, 1).flatten(2)
+        assert torch.equal(same.all(dim=2), group.known_BT)
 
 
 def test_the_loss_of_a_step_is_the_weighted_mean_over_all_its_groups(dataset):
@@ -129,39 +126,31 @@ def test_the_loss_of_a_step_is_the_weighted_mean_over_all_its_groups(dataset):
 
 
 def test_a_clip_of_no_weight_contributes_nothing(dataset):
-    trainer = Trainer(opened(dataset, [0.0, 1.0, 1.0, 1.0], batch=8), config(batch=8), "fp32")
-    for step in range(2):  # the output starts at zero, and the rest of the gradient with it
-        trainer.step(step)
-    data = trainer.data
+    data = opened(dataset, [0.0, 1.0, 1.0, 1.0])
+    trainer = Trainer(data, data.config, "fp32")
+    trainer.step(0)  # the output starts at zero, and the gradient of all before it too
     group = data.group([0, 1, 2], [0, 0, 0])
-    noise = group.noise_BCTHW.clone()
-    noise[0] += 1.0
 
-    def gradient(model_sees: Tensor) -> list[Tensor]:
-        for param in trainer.params:
-            param.grad = None
-        squares, numbers = trainer.group_loss(trainer.model, replace(group, noise_BCTHW=model_sees))
-        (squares / numbers).backward()
-        return [numbers, *(param.grad.clone() for param in trainer.params if param.grad is not None)]
+    def gradients(of_clips: slice) -> list[Tensor]:
+        part = {f.name: getattr(group, f.name)[of_clips] for f in fields(group)}
+        squares, numbers = trainer.group_loss(trainer.model, replace(group, **part))
+        return list(torch.autograd.grad(squares / numbers, trainer.params))
 
-    before, after = gradient(group.noise_BCTHW), gradient(noise)
-    assert max(float(one.abs().max()) for one in before[1:]) > 1e-3
-    assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(before, after, strict=True))
-    predicted = int((~group.known_BT[1:]).sum()) * group.clean_BCTHW[0, :, 0].numel()
-    assert float(before[0]) == predicted
+    for one, other in zip(gradients(slice(0, 3)), gradients(slice(1, 3)), strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)
+    assert max(float(one.abs().max()) for one in gradients(slice(1, 3))) > 1e-2
 
 
 def test_averaged_weights_follow_the_ramp_and_then_the_decay(dataset):
-    settings = config(ema=0.3)  # the ramp 1/10, 2/11, 3/12 passes it at the fourth step, 4/13
-    trainer = Trainer(opened(dataset, ema=0.3), settings, "fp32")
+    data = opened(dataset, ema=0.3, lr=0.02)  # the ramp 1/10, 2/11, 3/12 passes it at the fourth step, 4/13
+    trainer = Trainer(data, data.config, "fp32")
     wanted = [param.detach().clone() for param in trainer.params]
     for step in range(6):
         trainer.step(step)
         decay = min(0.3, (1 + step) / (10 + step))
         wanted = [decay * mean + (1 - decay) * p.detach() for mean, p in zip(wanted, trainer.params, strict=True)]
-        for mean, average, param in zip(wanted, trainer.ema, trainer.params, strict=True):
+        for mean, average in zip(wanted, trainer.ema, strict=True):
             assert torch.allclose(average, mean, rtol=1e-5, atol=1e-6)
-            assert average.data_ptr() != param.data_ptr()
     moved = [float((a - p).detach().abs().max()) for a, p in zip(trainer.ema, trainer.params, strict=True)]
     assert max(moved) > 1e-3
 
@@ -207,5 +196,4 @@ def test_the_sampler_keeps_known_frames_at_zero_and_moves_the_others_along_the_s
         wanted = torch.where(known, 0.0, moment).to(timestep_BK.dtype)
         assert torch.equal(timestep_BK == 0, known)
         assert torch.allclose(timestep_BK, wanted, rtol=1e-5)
-        where = known[:, None, :, None, None].expand_as(x_BCTHW)
-        assert torch.equal(x_BCTHW[where], clean[where])
+        assert torch.equal(x_BCTHW.movedim(2, 1)[known], clean.movedim(2, 1)[known])
