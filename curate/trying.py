@@ -16,7 +16,8 @@ import yaml
 
 from curate import schema
 from curate.engines.local import LocalEngine
-from curate.errors import SpecError
+from curate.errors import InputRejected, SpecError
+from curate.files import open_url
 from curate.ids import fingerprint
 from curate.ledger import CLIP_FIELDS
 from curate.plan import Plan
@@ -89,13 +90,27 @@ def _id(index: int, url: str) -> str:
     return fingerprint([index, url])
 
 
+def _url(url: str) -> str:
+    return url if "://" in url else str(Path(url).absolute())
+
+
+def _unreadable(url: str) -> dict[str, Any] | None:
+    """The result of an input that cannot be opened; a run would try it again later, here it is the answer."""
+    try:
+        open_url(_url(url)).close()
+    except InputRejected as error:
+        return {"input": url, "outcome": "quarantined", "reason": error.reason, "detail": error.detail}
+    return None
+
+
 def _measure(plan: Plan, store: Store, inputs: list[str], decode: bool) -> None:
     rows = [
         {
-            "id": _id(i, url), "url": url if "://" in url else str(Path(url).absolute()), "need": ["media"],
+            "id": _id(i, url), "url": _url(url), "need": ["media"],
             "probe": True, "split": decode, "clips": {}, "have": {}, "spans": None,
         }
         for i, url in enumerate(inputs)
+        if _unreadable(url) is None
     ]  # fmt: skip
     engine = LocalEngine(plan.spec, store.out, workers=1)
     try:
@@ -124,6 +139,9 @@ def _fault(url: str, probe: dict[str, Any], split: dict[str, Any]) -> dict[str, 
     for row in (probe, split):
         if row and row["outcome"] != "ok":
             return _plain(url, row)
+    if not probe and not split:
+        lost = {"input": url, "outcome": "quarantined", "reason": "source:unreadable", "detail": "it went away"}
+        return _unreadable(url) or lost
     return None
 
 
