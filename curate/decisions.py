@@ -66,6 +66,8 @@ def _lengths(clips: pa.Table, plan: Plan, verdicts: _Verdicts) -> None:
     short = clips["too_short"].fill_null(False).to_numpy(zero_copy_only=False)
     facts = {"min": plan.stages.split.min_s}
     verdicts.stop(short, "rejected", "split", "split:too_short", lambda i: {"duration_s": durations[i], **facts})
+    damaged = _numbers(clips["corrupt_frames"])
+    verdicts.stop(damaged > 0, "quarantined", "split", "decode:corrupt", lambda i: {"corrupt_frames": int(damaged[i])})
 
 
 def _faults(clips: pa.Table, stage: str, verdicts: _Verdicts) -> None:

@@ -51,8 +51,14 @@ def open_url(url: str) -> BinaryIO:
     """
     with rejecting(url):
         if is_local(url):
-            _regular(url)  # a pipe without a writer would be waited for, for ever
-            return open(local_path(url), "rb")
+            # Without O_NONBLOCK a pipe without a writer would be waited for, for ever.
+            handle = os.open(local_path(url), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                _check_regular(os.fstat(handle))
+            except InputRejected:
+                os.close(handle)
+                raise
+            return os.fdopen(handle, "rb")
         file_system, plain = remote(url)
         file = cast("BinaryIO", file_system.open(plain, "rb"))
         # An archive's file system closes the archive when it is collected: it must outlive its files.
@@ -68,7 +74,8 @@ def stat_url(url: str) -> tuple[int, str]:
     """
     with rejecting(url):
         if is_local(url):
-            facts = _regular(url)
+            facts = os.stat(local_path(url))
+            _check_regular(facts)
             return facts.st_size, str(facts.st_mtime_ns)
         file_system, plain = remote(url)
         info = file_system.info(plain)
@@ -80,13 +87,11 @@ def stat_url(url: str) -> tuple[int, str]:
     return (-1, "") if size is None else (int(size), str(next((s for s in stamps if s), "")))
 
 
-def _regular(url: str) -> os.stat_result:
-    """What the operating system says of a local file; InputRejected when it is something else."""
-    facts = os.stat(local_path(url))
+def _check_regular(facts: os.stat_result) -> None:
+    """InputRejected for a folder, device, pipe or socket."""
     if not stat.S_ISREG(facts.st_mode):
         kind = "directory" if stat.S_ISDIR(facts.st_mode) else "device, pipe or socket"
         raise InputRejected("source:not_a_file", f"the path is a {kind}")
-    return facts
 
 
 def remote(url: str) -> tuple[Any, str]:

@@ -49,10 +49,14 @@ CLIP_FIELDS = (
     column("end_s", _FLOAT, "s", "end, from the source's first frame"),
     column("duration_s", _FLOAT, "s", "length"),
     column("num_frames", _INT, "frames", "frames"),
-    column("width", pa.int32(), "px", "width of the source"),
-    column("height", pa.int32(), "px", "height of the source"),
-    column("fps", _FLOAT, "1/s", "declared frame rate"),
+    column("width", pa.int32(), "px", "width of the source as shown"),
+    column("height", pa.int32(), "px", "height of the source as shown"),
+    column("fps", _FLOAT, "1/s", "frame rate of the clip: frames by length; the declared one where it is within 1 %"),
+    column("detector", _TEXT, "", "what found the clip's scene"),
+    column("confidence", pa.float32(), "0..1", "of the less sure boundary at its scene's ends"),
     column("too_short", pa.bool_(), "", "below split.min_s"),
+    column("corrupt_frames", pa.int32(), "frames", "frames whose damage the decoder concealed"),
+    column("source_missing_s", _FLOAT, "s", "how much of the source's declared end could not be decoded"),
     column("caption.original", _TEXT, "", "the caption that came with the footage, if one covers this clip"),
 )
 
@@ -98,6 +102,7 @@ def build(plan: Plan, store: Store, locations: list[Location]) -> Ledger:
         if facts["outcome"] == "ok":
             base |= {k: facts[k] for k in ("kind", "width", "height", "fps", "stream_index", "time_base")}
         if facts["outcome"] == "ok" and cut["outcome"] == "ok":
+            base |= {"detector": cut["detector"], "source_missing_s": cut["missing_s"]}
             clips += [_clip(base, meta, span, len(cut["clips"]) == 1) for span in cut["clips"]]
         else:
             others.append(_unsplit(base, facts, cut))
@@ -132,12 +137,21 @@ def _verdict(outcome: str, stage: str, reason: str, evidence: str) -> dict[str, 
 
 
 def _clip(base: dict[str, Any], meta: dict[str, Any], span: dict[str, Any], whole: bool) -> dict[str, Any]:
+    duration_s = 0.0 if base["kind"] == "image" else span["end_s"] - span["start_s"]
     return {
         **base,
         **span,
-        "duration_s": 0.0 if base["kind"] == "image" else span["end_s"] - span["start_s"],
+        "duration_s": duration_s,
+        "fps": _own_rate(base["fps"], span["num_frames"], duration_s),
         "caption.original": original_caption(meta, span["start_s"], span["end_s"], whole),
     }
+
+
+def _own_rate(declared: float, num_frames: int, duration_s: float) -> float:
+    """A clip's own frames per second: a source of variable rate declares an average that few of its clips have."""
+    own = num_frames / duration_s if duration_s > 0 else 0.0
+    # Containers round times to ticks (a millisecond in Matroska): within that, the declared rate is the exact one.
+    return declared if abs(own - declared) <= 0.01 * declared else own
 
 
 def _with_columns(clips: pa.Table, plan: Plan, store: Store) -> pa.Table:

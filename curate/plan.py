@@ -73,6 +73,8 @@ class Plan:
         for name, params in spec.stages.score.items():
             with said_at("stages", "score", name):
                 self.scores[name] = build("score", name, params)
+        with said_at("media", "backend"):
+            self.back_end = resolve("backend", spec.media.backend)
         with said_at("stages", "split"):
             self.detector_class = resolve("detector", spec.stages.split.detector)
             self.detector()
@@ -190,10 +192,10 @@ class Plan:
     def _tables(self) -> dict[str, Table]:
         from curate.media import decode_pass, reader
 
-        pixels = {"reader": reader.VERSION, "pass": decode_pass.VERSION}
+        pixels = {"reader": reader.VERSION, "pass": decode_pass.VERSION, "backend": _identity(self.back_end)}
         split = self.stages.split
         identities: dict[str, tuple[Any, pa.Schema]] = {
-            "probe": ({"reader": reader.VERSION}, schema.PROBE),
+            "probe": ({"reader": reader.VERSION, "backend": _identity(self.back_end)}, schema.PROBE),
             "split": (
                 {
                     **pixels,
@@ -201,6 +203,7 @@ class Plan:
                     "params": split.params,
                     "min_s": split.min_s,
                     "max_s": split.max_s,
+                    "truncated": split.truncated,
                 },
                 schema.SPLIT,
             ),
@@ -238,9 +241,17 @@ class Plan:
             latents = self.stages.encode.latents
             what = {**pixels, "encode": encode.VERSION, "codec": self.codec.fingerprint}
             what["spec"] = latents.model_dump(mode="json")
+            if self.crops:
+                what["reads"] = [tables["borders"].key]
             tables["latent"] = Table("latent", _key("latent", what), schema.LATENT)
             tables["text"] = Table("text", _key("text", self.text_encoder.fingerprint), schema.TEXT)
         return tables
+
+    @property
+    def crops(self) -> bool:
+        """Whether latents leave the bars out that `borders` found."""
+        encode = self.stages.encode
+        return encode is not None and encode.latents.crop == "auto" and "borders" in self.scores
 
     @cached_property
     def codec(self) -> Any:

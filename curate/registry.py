@@ -23,6 +23,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "hash": ("filters.dedup",),
     "captioner": ("captioner",),
     "detector": ("curate.media.detectors",),
+    "backend": ("curate.media.backends",),
     "codec": ("curate.codecs",),
     "text_encoder": ("curate.codecs",),
     "world": ("worlds",),

@@ -46,13 +46,23 @@ PROBE = table(
     column("kind", pa.string(), "", "video or image"),
     column("container", pa.string(), "", "demuxer"),
     column("codec", pa.string(), "", "video codec"),
-    column("width", pa.int32(), "px", "width of the video stream"),
-    column("height", pa.int32(), "px", "height of the video stream"),
+    column("width", pa.int32(), "px", "width of the picture as shown: upright, square pixels"),
+    column("height", pa.int32(), "px", "height of the picture as shown"),
     column("fps", pa.float64(), "1/s", "average frame rate as declared"),
     column("duration_s", pa.float64(), "s", "duration as declared"),
+    column("duration_of", pa.string(), "", "who declares it: stream, or container (which may mean another stream)"),
     column("num_frames_declared", pa.int64(), "frames", "frames as declared, 0 when the container is silent"),
+    column("start_s", pa.float64(), "s", "presentation time at which the stream begins, as declared"),
     column("stream_index", pa.int32(), "", "index of the video stream"),
     column("time_base", pa.string(), "s", "seconds per tick of pts, as a fraction"),
+    column("coded_width", pa.int32(), "px", "width of the picture as coded"),
+    column("coded_height", pa.int32(), "px", "height of the picture as coded"),
+    column("sample_aspect", pa.string(), "", "width of a coded pixel over its height, as a fraction"),
+    column("rotation", pa.int32(), "degrees", "clockwise turn that makes the coded picture upright"),
+    column("pixel_format", pa.string(), "", "libav's name of the coded pixels"),
+    column("bit_depth", pa.int32(), "bits", "of a sample"),
+    column("field_order", pa.string(), "", "progressive, unknown, or an interlaced picture's fields: tt, bb, tb, bt"),
+    column("transfer", pa.string(), "", "transfer function; smpte2084, arib-std-b67: HDR, not tone-mapped"),
 )
 
 SPAN = pa.struct(
@@ -63,7 +73,17 @@ SPAN = pa.struct(
         column("start_s", pa.float64(), "s", "start, from the source's first frame"),
         column("end_s", pa.float64(), "s", "end, from the source's first frame"),
         column("num_frames", pa.int32(), "frames", "frames in the span"),
+        column("corrupt_frames", pa.int32(), "frames", "frames whose damage the decoder concealed: never scored"),
+        column("confidence", pa.float32(), "0..1", "of the less sure boundary at its scene's ends; 1 at the file's"),
         column("too_short", pa.bool_(), "", "shorter than split.min_s: rejected, never scored"),
+    ]
+)
+
+BOUNDARY = pa.struct(
+    [
+        column("start_s", pa.float64(), "s", "first frame that is no longer only the old scene"),
+        column("end_s", pa.float64(), "s", "first frame that is only the new scene; equal for a hard cut"),
+        column("confidence", pa.float32(), "0..1", "as the detector says"),
     ]
 )
 
@@ -72,7 +92,11 @@ SPLIT = table(
     column("num_frames", pa.int64(), "frames", "frames decoded"),
     column("first_pts", pa.int64(), "ticks", "pts of the source's first frame"),
     column("detector", pa.string(), "", "scene detector"),
-    column("clips", pa.list_(SPAN), "", "the candidate clips, in order; they tile the source"),
+    column("clips", pa.list_(SPAN), "", "the candidate clips, in order; with the transitions they tile the source"),
+    column("boundaries", pa.list_(BOUNDARY), "", "where scenes meet; frames of a transition belong to no clip"),
+    column("missing_s", pa.float64(), "s", "between the last decoded frame and the declared end"),
+    column("corrupt_frames", pa.int64(), "frames", "frames whose damage the decoder concealed"),
+    column("interlaced_frames", pa.int64(), "frames", "frames that are coded as two fields"),
 )
 
 CONTENT = table(_CLIP, column("hash", pa.string(), "", "hash of every decoded frame of the clip, in order"))

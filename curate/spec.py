@@ -62,12 +62,23 @@ class Source(Model):
         return self
 
 
+class Media(Model):
+    """How sources are read. backend: the decoder; none stands in for another."""
+
+    backend: str = "pyav"
+
+
 class Split(OpenModel):
-    """Scene detection; lengths in seconds. Other keys are the detector's parameters."""
+    """Scene detection; lengths in seconds. Other keys are the detector's parameters.
+
+    truncated: what becomes of a source whose declared end is missing by more than 5 %. `quarantine` it, or `keep` the
+    scenes that are there. How much is missing is recorded either way.
+    """
 
     detector: str = "adaptive"
     min_s: float = Field(default=1.0, ge=0)
     max_s: float = Field(default=20.0, gt=0)
+    truncated: Literal["quarantine", "keep"] = "quarantine"
 
 
 class Rule(Model):
@@ -115,6 +126,7 @@ class Latents(OpenModel):
     """The latent codec and the size that it encodes. Other keys are the codec's parameters.
 
     short_side: pixels of the shorter side, never enlarged. multiple: sides are cropped to a multiple of it.
+    crop: `auto` cuts the bars away that the score `borders` found, where the spec has it; `none` encodes them.
     fps: frames per second, None for the source's own. max_frames: the longest clip that is encoded whole; the law
     1 + time_factor*k decides how many of the sampled frames are used.
     """
@@ -122,6 +134,7 @@ class Latents(OpenModel):
     codec: str = "dct"
     short_side: int = Field(default=256, ge=8)
     multiple: int = Field(default=16, ge=1)
+    crop: Literal["auto", "none"] = "auto"
     fps: float | None = Field(default=None, gt=0)
     max_frames: int = Field(default=129, ge=1)
 
@@ -187,8 +200,13 @@ class Resource(Model):
 
 
 class Limits(Model):
-    """What one row may take before its worker is killed."""
+    """What one row may take before its worker is killed; `decode_…` and `max_…` are for one file in the decoder."""
 
+    decode_seconds: float = Field(default=60.0, gt=0)
+    decode_memory_gib: float = Field(default=4.0, gt=0)
+    max_pixels: int = Field(default=16384 * 8704, gt=0)
+    max_frames: int = Field(default=10_000_000, gt=0)
+    max_streams: int = Field(default=100, gt=0)
     stall_seconds: float = Field(default=120.0, gt=0)
     row_seconds: float = Field(default=21600.0, gt=0)
     memory_gib: float = Field(default=8.0, gt=0)
@@ -228,6 +246,7 @@ class Spec(Model):
     seed: int = Field(default=0, ge=0)
     sources: tuple[Source, ...] = Field(min_length=1)
     output: str
+    media: Media = Media()
     stages: Stages = Stages()
     quarantine: Quarantine = Quarantine()
     engine: Engine = Engine()

@@ -151,8 +151,8 @@ def _split(url: str, probe: dict[str, Any], split: dict[str, Any]) -> dict[str, 
     # The ledger counts from the first frame; here times are the file's own presentation times.
     begin = float(split["first_pts"] * Fraction(probe["time_base"]))
     clips = [{**{k: c[k] + begin for k in ("start_s", "end_s")}, "num_frames": c["num_frames"]} for c in split["clips"]]
-    # A hard cut has no length: it ends where it starts.
-    return {"input": url, "outcome": "ok", "boundaries_s": [[c["start_s"]] * 2 for c in clips[1:]], "clips": clips}
+    boundaries = [[b["start_s"] + begin, b["end_s"] + begin] for b in split["boundaries"]]
+    return {"input": url, "outcome": "ok", "boundaries_s": boundaries, "clips": clips}
 
 
 def _score(
@@ -161,6 +161,9 @@ def _score(
     if fault := _fault(url, probe, split):
         return fault
     table = plan.tables[name]
+    if damaged := split["clips"][0]["corrupt_frames"]:
+        detail = f"the decoder concealed damage in {damaged} frames"
+        return {"input": url, "outcome": "quarantined", "reason": "decode:corrupt", "detail": detail}
     wanted = split["clips"][0]["clip_id"]
     row = next(row for row in store.read(table.name, table.schema).to_pylist() if row["clip_id"] == wanted)
     return _plain(url, row)

@@ -33,7 +33,7 @@ def media_rows(plan: Plan, store: Store, locations: list[Location]) -> list[dict
     earlier = _earlier_clips(plan, store) if any(split["outcome"] is None for split in splits) else {}
     rows = []
     for (source, places), probe, split in zip(sources.items(), probes["outcome"].to_pylist(), splits, strict=True):
-        spans = [span for span in split["clips"] or [] if not span["too_short"]]
+        spans = [span for span in split["clips"] or [] if not span["too_short"] and not span["corrupt_frames"]]
         lacks = {
             stage: missing
             for stage, have in present.items()
@@ -94,7 +94,8 @@ def _column(plan: Plan, store: Store, clips: pa.Table, name: str) -> pa.ChunkedA
 def _columns(plan: Plan, clips: pa.Table) -> list[str]:
     read = list(plan.captioner.needs) if plan.captioner is not None else []
     written = [name for name in clips.schema.names if name in ("caption.short", "caption.dense")]
-    return list(dict.fromkeys([*_SPAN, *read, *written]))
+    box = [f"borders.{edge}" for edge in ("left", "top", "right", "bottom")] if plan.crops else []
+    return list(dict.fromkeys([*_SPAN, *read, *written, *box]))
 
 
 def text_rows(plan: Plan, store: Store, ledger: Ledger) -> list[dict[str, Any]]:

@@ -6,28 +6,35 @@ Measurements see only the frames of their own clip, sampled on the source's grid
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import xxhash
-from av.video.frame import VideoFrame
 
-from curate import ids
 from curate.errors import InputRejected, Unreachable
-from curate.media import reader
+from curate.media.decode import Frame
+from curate.media.facts import Job, Probe
+from curate.media.scenes import Scene
 from curate.media.spool import Spool
-from curate.stage import Clip, Detector, Frames, Score, measure_row
+from curate.stage import Boundary, Clip, Detector, Frames, Score, measure_row
 
-VERSION = 1
+VERSION = 2
 PROXY = Frames(fps=2.0, short_side=256, colour="rgb")
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90]  # Q90 keeps what a caption model or classifier reads at a tenth of the bytes
+_BATCH = 64  # frames that a detector is given at once: calls cost as much as small pictures
 
 Row = dict[str, Any]
+
+
+class ReadsSources(Protocol):
+    """What the pass needs of `curate.media.reader.Reader`."""
+
+    def probe(self, url: str) -> Probe: ...
+
+    def frames(self, url: str, job: Job) -> Iterator[Frame]: ...
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class PassRequest:
 
     scores maps a stage name to its score and to the clips that lack it (None: every clip). `spans` is given when the
     source is split already; then nothing is detected. `have` are clips that a stage measured for an earlier split: they
-    are not measured again. Lengths are in seconds.
+    are not measured again. Lengths are in seconds. keep_truncated: a source whose end is missing is labelled and used.
     """
 
     source_id: str
@@ -50,6 +57,7 @@ class PassRequest:
     content: set[str] | None = frozenset()  # type: ignore[assignment]
     spans: Sequence[Row] | None = None
     have: Mapping[str, set[str]] = field(default_factory=dict)
+    keep_truncated: bool = False
 
 
 def _wants(which: set[str] | None, clip: str) -> bool:
@@ -59,22 +67,21 @@ def _wants(which: set[str] | None, clip: str) -> bool:
 class DecodePass:
     """Runs one request; `run` yields (stage, row) pairs."""
 
-    def __init__(self, request: PassRequest, alive: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, request: PassRequest, reader: ReadsSources, alive: Callable[[], None] = lambda: None) -> None:
         self.request = request
+        self._reader = reader
         self._alive = alive
         self.facts = reader.probe(request.url)
-        self._time_base = Fraction(self.facts.time_base)
         grids = {score.frames for score in request.scores.values()}
         if request.proxies is None or request.proxies:
             grids.add(PROXY)
-        self._spools = {grid: Spool(grid) for grid in sorted(grids, key=repr)}
+        self._spools = {grid: Spool() for grid in sorted(grids, key=repr)}
         self._hash_content = request.content is None or bool(request.content)
-        self._pts: list[int] = []  # of the open scene
-        self._digests: list[bytes] = []  # of the open scene
-        self._scene_start = 0  # frame number of the first entry of the two lists
-        self._first_pts = 0
-        self._end_pts = 0
+        self._scene = Scene(request.source_id, self.facts, request.min_s, request.max_s)
         self._clips: list[Row] = []
+        self._boundaries: list[Row] = []
+        self._opened_by = 1.0  # confidence of the boundary before the open scene; the file's beginning is sure
+        self._corrupt = self._interlaced = 0
 
     # -- the stream --------------------------------------------------------------------------------------------
 
@@ -93,154 +100,130 @@ class DecodePass:
             for spool in self._spools.values():
                 spool.close()
 
-    def _stream(self) -> Iterator[tuple[reader.TimedFrame, float]]:
-        """Frames with their times; every listener hears each of them."""
-        count = 0
-        for frame in reader.read(self.request.url):
-            if frame.index == 0:
-                self._first_pts = frame.pts
-            time_s = float((frame.pts - self._first_pts) * self._time_base)
-            self._pts.append(frame.pts)
-            if self._hash_content:
-                self._digests.append(_frame_digest(frame.image))
-            for spool in self._spools.values():
-                spool.offer(frame, time_s)
-            self._end_pts = frame.pts + max(1, frame.duration or self._usual_step())
-            count += 1
+    def _stream(self, *views: Frames) -> Iterator[Frame]:
+        """Every frame once; the scene and the spools hear each of them."""
+        job = Job(views=tuple(sorted({*self._spools, *views}, key=repr)), digest=self._hash_content)
+        for frame in self._reader.frames(self.request.url, job):
+            self._scene.add(frame)
+            self._corrupt += frame.corrupt
+            self._interlaced += frame.interlaced
+            for grid, spool in self._spools.items():
+                if grid in frame.views:
+                    spool.append(frame.index, frame.time_s, frame.views[grid])
             self._alive()
-            yield frame, time_s
-        declared = self.facts.num_frames_declared
-        if count == 0:
+            yield frame
+        if self._scene.count == 0:
             raise InputRejected("decode:no_frames", "the decoder ended without an error and without a frame")
-        # A container may count frames that edit lists hide; a twentieth missing is a lost tail.
-        if count < 0.95 * declared:
-            raise InputRejected("decode:truncated", f"{count} of {declared} declared frames could be decoded")
-        # Without a count there is the declared length. It may be that of a sound track that goes on: more is allowed.
-        decoded_s, declared_s = float((self._end_pts - self._first_pts) * self._time_base), self.facts.duration_s
-        if declared == 0 and decoded_s < 0.8 * declared_s - 1.0:
-            raise InputRejected("decode:truncated", f"{decoded_s:.1f} of {declared_s:.1f} declared seconds")
+        missing_s, declared_s = self._missing_s(), self.facts.duration_s
+        # A stream says its own length; a container's may be that of a sound track that goes on.
+        allowed_s = 0.05 * declared_s + 0.1 if self.facts.duration_of == "stream" else 0.2 * declared_s + 1.0
+        if missing_s > allowed_s and not self.request.keep_truncated:
+            raise InputRejected("decode:truncated", f"the last {missing_s:.1f} of {declared_s:.1f} s are missing")
 
-    def _usual_step(self) -> int:
-        """Ticks of one frame, from the declared rate: the length of a last frame that does not say it."""
-        return round(1 / (self.facts.fps * self._time_base)) if self.facts.fps > 0 else 1
+    def _missing_s(self) -> float:
+        """Seconds between the end of the last frame and the declared end; 0 for an image."""
+        if self.facts.kind == "image" or not self.facts.duration_s:
+            return 0.0
+        end_s = float(self._scene.end_pts * Fraction(self.facts.time_base))
+        return max(0.0, self.facts.start_s + self.facts.duration_s - end_s)
 
     def _detect(self) -> Iterator[tuple[str, Row]]:
         detector = self.request.detector
         assert detector is not None
-        number = -1
-        for frame, time_s in self._stream():
-            number = frame.index
+        batch: list[Frame] = []
+        for frame in self._stream(*([detector.frames] if detector.frames else [])):
             if detector.frames is None:
                 continue
-            small_HWC = reader.scaled(frame.image, detector.frames.short_side, detector.frames.colour)
-            for cut in detector.push(small_HWC, time_s, frame.index):
-                yield from self._close_scene(cut, self._pts[cut - self._scene_start])
-        for cut in detector.finish():
-            yield from self._close_scene(cut, self._pts[cut - self._scene_start])
-        yield from self._close_scene(number + 1, self._end_pts)
-        yield "split", self._split_row(number + 1, detector.name)
+            # A detector sees pictures of one size at a time.
+            if batch and (
+                len(batch) == _BATCH or batch[0].views[detector.frames].shape != frame.views[detector.frames].shape
+            ):
+                yield from self._close(_pushed(detector, batch))
+                batch = []
+            batch.append(frame)
+        yield from self._close([*_pushed(detector, batch), *detector.finish()])
+        yield from self._close_scene(self._scene.count, 1.0)
+        yield "split", self._split_row(detector.name)
 
-    def _split_row(self, num_frames: int, detector: str) -> Row:
+    def _split_row(self, detector: str) -> Row:
         return {
             "source_id": self.request.source_id,
-            "num_frames": num_frames,
-            "first_pts": self._first_pts,
+            "num_frames": self._scene.count,
+            "first_pts": self._scene.first_pts,
             "detector": detector,
             "clips": self._clips,
+            "boundaries": self._boundaries,
+            "missing_s": self._missing_s(),
+            "corrupt_frames": self._corrupt,
+            "interlaced_frames": self._interlaced,
         }
 
     # -- scenes ------------------------------------------------------------------------------------------------
 
-    def _close_scene(self, end: int, end_pts: int) -> Iterator[tuple[str, Row]]:
-        """The open scene ends before frame `end`: cut it into clips, measure them, forget its frames."""
-        for first, last, stop_pts in self._pieces(end, end_pts):
-            clip = self._clip(first, last, stop_pts)
-            self._clips.append(clip)
-            if not clip["too_short"]:
-                yield from self._measure(clip, first, last)
+    def _close(self, boundaries: Sequence[Boundary]) -> Iterator[tuple[str, Row]]:
+        """Each boundary closes a scene, and takes the frames of its transition out of both neighbours."""
+        for boundary in boundaries:
+            scene = self._scene
+            start, end = max(boundary.start, scene.start), min(boundary.end, scene.count)
+            self._boundaries.append(
+                {"start_s": scene.seconds(scene.pts(start)), "end_s": scene.seconds(scene.pts(end)),
+                 "confidence": float(boundary.confidence)}
+            )  # fmt: skip
+            yield from self._close_scene(start, float(boundary.confidence))
+            self._forget(end)
+            self._opened_by = float(boundary.confidence)
+
+    def _close_scene(self, end: int, confidence: float) -> Iterator[tuple[str, Row]]:
+        """The open scene ends before frame `end`: cut it into clips, measure them, forget its frames.
+
+        A clip is as sure as the less sure of the boundaries at its scene's ends; ends of the file are sure.
+        """
+        for piece in self._scene.pieces(end, min(confidence, self._opened_by)):
+            self._clips.append(piece.row)
+            if not piece.row["too_short"] and not piece.row["corrupt_frames"]:
+                yield from self._measure(piece.row, piece.first, piece.end)
         self._forget(end)
 
     def _forget(self, end: int) -> None:
-        done = end - self._scene_start
-        self._pts, self._digests, self._scene_start = self._pts[done:], self._digests[done:], end
+        self._scene.forget(end)
         for spool in self._spools.values():
             spool.drop_before(end)
 
-    def _pieces(self, end: int, end_pts: int) -> Iterator[tuple[int, int, int]]:
-        """Equal pieces of at most max_s seconds, as (first frame, end frame, end pts)."""
-        pts = self._pts[: end - self._scene_start]
-        length_s = float((end_pts - pts[0]) * self._time_base)
-        # A hair of slack, so that a scene of exactly max_s is not cut in two by rounding.
-        count = max(1, int(np.ceil(length_s / self.request.max_s - 1e-6)))
-        edges = [pts[0] + (end_pts - pts[0]) * k / count for k in range(count)]
-        starts = sorted({int(np.searchsorted(pts, edge)) for edge in edges} - {len(pts)})
-        for place, start in enumerate(starts):
-            stop = starts[place + 1] if place + 1 < len(starts) else len(pts)
-            stop_pts = pts[stop] if stop < len(pts) else end_pts
-            yield self._scene_start + start, self._scene_start + stop, stop_pts
-
-    def _clip(self, first: int, last: int, end_pts: int) -> Row:
-        start_pts = self._pts[first - self._scene_start]
-        start_s = float((start_pts - self._first_pts) * self._time_base)
-        end_s = float((end_pts - self._first_pts) * self._time_base)
-        is_image = self.facts.kind == "image"
-        return {
-            "clip_id": ids.clip_id(
-                self.request.source_id, self.facts.stream_index, start_pts, end_pts, self.facts.time_base
-            ),
-            "start_pts": start_pts,
-            "end_pts": end_pts,
-            "start_s": start_s,
-            "end_s": end_s,
-            "num_frames": last - first,
-            "too_short": not is_image and end_s - start_s < self.request.min_s - 1e-6,
-        }
-
     def _follow(self, spans: Sequence[Row]) -> Iterator[tuple[str, Row]]:
-        """Measure clips whose spans are known."""
+        """Measure clips whose spans are known; between them lie transitions."""
         waiting = list(spans)
-        first = 0
-        end = 0
-        for frame, _ in self._stream():
-            end = frame.index + 1
-            if waiting and frame.pts >= waiting[0]["end_pts"]:
-                clip = waiting.pop(0)
-                if not clip["too_short"]:
-                    yield from self._measure(clip, first, frame.index)
+        first: int | None = None  # number of the first frame of the next clip
+        for frame in self._stream():
+            if first is not None and frame.pts >= waiting[0]["end_pts"]:
+                yield from self._known(waiting.pop(0), first, frame.index)
+                first = None
+            if first is None and waiting and frame.pts >= waiting[0]["start_pts"]:
                 first = frame.index
                 self._forget(first)
-        for clip in waiting:  # the last one; there are more only if the file is not what it was
-            if not clip["too_short"]:
-                yield from self._measure(clip, first, end)
-            first = end
+        if first is not None:
+            yield from self._known(waiting.pop(0), first, self._scene.count)
+
+    def _known(self, clip: Row, first: int, end: int) -> Iterator[tuple[str, Row]]:
+        if not clip["too_short"] and not clip["corrupt_frames"]:
+            yield from self._measure(clip, first, end)
 
     # -- measurements ------------------------------------------------------------------------------------------
 
     def _measure(self, clip: Row, first: int, end: int) -> Iterator[tuple[str, Row]]:
         name = clip["clip_id"]
         have = {stage for stage, clips in self.request.have.items() if name in clips}
+        sampled = _Sampled(self, clip, first, end)
         if "content" not in have and _wants(self.request.content, name) and self._hash_content:
-            own = self._digests[first - self._scene_start : end - self._scene_start]
-            yield "content", {"clip_id": name, "hash": hashlib.sha256(b"".join(own)).hexdigest()[:32]}
+            yield "content", {"clip_id": name, "hash": self._scene.content_hash(first, end)}
         if "frames" not in have and _wants(self.request.proxies, name):
-            yield "frames", self._proxies(clip, first, end)
+            yield "frames", self._proxies(clip, sampled)
         for stage, score in self.request.scores.items():
             if stage not in have and _wants(self.request.wanted.get(stage), name):
-                yield stage, self._score(score, clip, first, end)
+                yield stage, self._score(score, clip, sampled)
 
-    def _sampled(self, grid: Frames, clip: Row, first: int, end: int) -> tuple[np.ndarray, list[float]]:
-        """The clip's frames on a grid; a clip without a grid frame gives its middle frame."""
-        pixels, times = self._spools[grid].frames(first, end)
-        if len(times) == 0:
-            middle = self._pts[(first + end - 1) // 2 - self._scene_start]
-            frame = next(reader.read(self.request.url, middle, middle + 1))
-            pixels = reader.scaled(frame.image, grid.short_side, grid.colour)[None]
-            times = [float((middle - self._first_pts) * self._time_base)]
-        return pixels, [time - clip["start_s"] for time in times]
-
-    def _proxies(self, clip: Row, first: int, end: int) -> Row:
+    def _proxies(self, clip: Row, sampled: _Sampled) -> Row:
         try:
-            pixels_THWC, times = self._sampled(PROXY, clip, first, end)
+            pixels_THWC, times = sampled.frames(PROXY)
         except Unreachable:
             raise
         except InputRejected as error:
@@ -249,10 +232,10 @@ class DecodePass:
         height, width = pixels_THWC.shape[1:3]
         return {"clip_id": clip["clip_id"], "jpeg": jpegs, "times_s": times, "width": width, "height": height}
 
-    def _score(self, score: Score, clip: Row, first: int, end: int) -> Row:
+    def _score(self, score: Score, clip: Row, sampled: _Sampled) -> Row:
         """One score of one clip; whatever it raises becomes that row's fault and nobody else's."""
         try:
-            pixels_THWC, times = self._sampled(score.frames, clip, first, end)
+            pixels_THWC, times = sampled.frames(score.frames)
             info = Clip(
                 clip_id=clip["clip_id"],
                 width=self.facts.width,
@@ -273,18 +256,42 @@ class DecodePass:
             return {"clip_id": clip["clip_id"], **fault_columns("score:error", detail)}
 
 
+class _Sampled:
+    """The frames of one clip on each grid, read once for all scores that ask for it."""
+
+    def __init__(self, decoding: DecodePass, clip: Row, first: int, end: int) -> None:
+        self._pass, self._clip, self._first, self._end = decoding, clip, first, end
+        self._have: dict[Frames, tuple[np.ndarray, list[float]]] = {}
+
+    def frames(self, grid: Frames) -> tuple[np.ndarray, list[float]]:
+        """Pixels (T, H, W, C) and times from the clip's start; a clip without a grid frame gives its middle frame.
+
+        Raises:
+            InputRejected: the picture size changes within the clip.
+        """
+        if grid not in self._have:
+            pixels_THWC, times = self._pass._spools[grid].frames(self._first, self._end)
+            if not times:
+                pixels_THWC, times = self._middle(grid)
+            pixels_THWC.flags.writeable = False  # several scores are given the same array
+            self._have[grid] = pixels_THWC, [time - self._clip["start_s"] for time in times]
+        return self._have[grid]
+
+    def _middle(self, grid: Frames) -> tuple[np.ndarray, list[float]]:
+        scene = self._pass._scene
+        pts = scene.pts((self._first + self._end - 1) // 2)
+        job = Job(start_pts=pts, end_pts=pts + 1, views=(grid,))
+        (frame,) = self._pass._reader.frames(self._pass.request.url, job)
+        return frame.views[grid][None], [scene.seconds(pts)]
+
+
+def _pushed(detector: Detector, batch: Sequence[Frame]) -> list[Boundary]:
+    if not batch or detector.frames is None:
+        return []
+    pixels_THWC = np.stack([frame.views[detector.frames] for frame in batch])
+    return detector.push(pixels_THWC, [frame.time_s for frame in batch], batch[0].index)
+
+
 def fault_columns(reason: str, detail: str = "") -> Row:
     """The outcome columns of a row that has no result."""
     return {"outcome": "quarantined", "reason": reason, "detail": detail[:2000]}
-
-
-def _frame_digest(image: VideoFrame) -> bytes:
-    """Hash of a decoded frame's samples, without the padding that libav leaves between lines."""
-    digest = xxhash.xxh3_128(f"{image.width}x{image.height}:{image.format.name}".encode())
-    if image.format.name in ("yuv420p", "yuvj420p"):
-        for plane in image.planes:
-            padded = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[arg-type]
-            digest.update(np.ascontiguousarray(padded[:, : plane.width]).data)
-    else:  # numpy has no layout for many of the others, and swscale reads them all
-        digest.update(np.ascontiguousarray(image.to_ndarray(format="rgb24")).data)
-    return digest.digest()

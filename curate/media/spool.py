@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from curate.errors import InputRejected
-from curate.media.reader import Grid, TimedFrame, scaled
-from curate.stage import Frames
 
 # Below this a spool stays in memory: most scenes of small footage never touch the disk.
 _MEMORY_BYTES = 32 * 1024 * 1024
@@ -26,18 +24,12 @@ class _Entry:
 class Spool:
     """The frames of one grid since the last clip was closed."""
 
-    def __init__(self, request: Frames) -> None:
-        self.request = request
-        self._grid = Grid(request)
+    def __init__(self) -> None:
         self._entries: list[_Entry] = []
         self._file = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115 closed by close()
 
-    def offer(self, frame: TimedFrame, time_s: float) -> None:
-        """Take the frame if it is on the grid."""
-        if self._grid.takes(time_s):
-            self._append(frame.index, time_s, scaled(frame.image, self.request.short_side, self.request.colour))
-
-    def _append(self, index: int, time_s: float, pixels_HWC: np.ndarray) -> None:
+    def append(self, index: int, time_s: float, pixels_HWC: np.ndarray) -> None:
+        """Take a picture of the frame with this number, `time_s` seconds from the source's first frame."""
         offset = self._file.seek(0, 2)
         self._file.write(np.ascontiguousarray(pixels_HWC).tobytes())
         height, width, channels = pixels_HWC.shape
@@ -69,7 +61,7 @@ class Spool:
         self._file.truncate()
         self._entries.clear()
         for entry, pixels in kept:
-            self._append(entry.index, entry.time_s, pixels)
+            self.append(entry.index, entry.time_s, pixels)
 
     def close(self) -> None:
         """Delete the file."""

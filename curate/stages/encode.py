@@ -5,6 +5,7 @@ Legend: T frames, H height, W width, C colours or channels, L words, D features.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -13,12 +14,14 @@ import numpy as np
 
 from curate.codecs.bf16 import encode_bf16
 from curate.errors import InputRejected
-from curate.media import reader
+from curate.media.facts import Fit, Job
+from curate.media.reader import Reader, reader_for
+from curate.plan import Plan
 from curate.spec import Latents
 from curate.stages import ClipWork
 
 Row = dict[str, Any]
-VERSION = 2  # part of the key of latents: raise it when sampling, scaling or cropping changes
+VERSION = 3  # part of the key of latents: raise it when sampling, scaling or cropping changes
 
 
 class LatentWork(ClipWork):
@@ -26,11 +29,15 @@ class LatentWork(ClipWork):
 
     stage = "latent"
 
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self.reader = reader_for(plan.spec)
+
     def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
         """Encode one clip."""
         assert self.plan.stages.encode is not None
         row, spec, codec = rows[0], self.plan.stages.encode.latents, self.plan.codec
-        frames_THWC, crop = _frames(row, spec, codec.time_factor, alive)
+        frames_THWC, crop = _frames(row, spec, codec.time_factor, self.reader, alive)
         pixels_BCTHW = np.moveaxis(frames_THWC.astype(np.float32) / 127.5 - 1.0, -1, 0)[None]
         latent_CTHW = np.asarray(codec.encode(pixels_BCTHW))[0]
         if not np.isfinite(latent_CTHW).all():
@@ -68,35 +75,32 @@ def _rate(row: Row, spec: Latents) -> float:
     return float(min(spec.fps, row["fps"]) if spec.fps is not None else row["fps"])
 
 
-def _frames(row: Row, spec: Latents, time_factor: int, alive: Callable[[], None]) -> tuple[np.ndarray, list[int]]:
-    """The frames to encode, (T, H, W, 3) uint8 with T = 1 + time_factor*k, and the crop in source pixels.
+def _frames(
+    row: Row, spec: Latents, time_factor: int, reader: Reader, alive: Callable[[], None]
+) -> tuple[np.ndarray, list[int]]:
+    """The frames to encode, (T, H, W, 3) uint8 with T = 1 + time_factor*k, and the crop in pixels of the shown source.
 
     At rate f the frame shown at each k/f after the clip's start is taken; at the source's own rate all of them.
     """
-    time_base = Fraction(row["time_base"])
     step_s = 1.0 / spec.fps if spec.fps is not None and row["fps"] > spec.fps else None
     frames: list[np.ndarray] = []
     crop: list[int] = []
     # A grid point is taken when the next frame lies beyond it: what is shown at that moment is the frame before.
     last: np.ndarray | None = None
     seen = 0
-    for seen, frame in enumerate(reader.read(row["url"], row["start_pts"], row["end_pts"]), 1):  # noqa: B007 see below
+    for seen, frame in enumerate(reader.frames(row["url"], _job(row, spec, step_s)), 1):  # noqa: B007 see below
         alive()
-        time_s = float((frame.pts - row["start_pts"]) * time_base)
+        assert frame.fitted is not None
         if step_s is not None:
-            while last is not None and len(frames) * step_s < time_s - 1e-6 and len(frames) < spec.max_frames:
+            while last is not None and len(frames) * step_s < frame.time_s - 1e-6 and len(frames) < spec.max_frames:
                 frames.append(last)
-        pixels, crop = _fit(frame, spec)
-        if frames and pixels.shape != frames[0].shape:
+        if frames and frame.fitted.shape != frames[0].shape:
             raise InputRejected("decode:size_change", "the picture size changes within the clip")
-        last = pixels
+        last, crop = frame.fitted, frame.crop
         if step_s is None:
-            frames.append(pixels)
-        if len(frames) >= spec.max_frames:
-            break
-    else:  # read to its end, a span must hold what the split counted
-        if seen != row["num_frames"]:
-            raise InputRejected("decode:span", f"the span gave {seen} frames, its split counted {row['num_frames']}")
+            frames.append(frame.fitted)
+    if len(frames) < spec.max_frames and seen != row["num_frames"]:  # a whole span holds what the split counted
+        raise InputRejected("decode:span", f"the span gave {seen} frames, its split counted {row['num_frames']}")
     if last is None:
         raise InputRejected("decode:no_frames", "the span holds no frame")
     length_s = _seconds(row)
@@ -107,17 +111,22 @@ def _frames(row: Row, spec: Latents, time_factor: int, alive: Callable[[], None]
     return np.stack(frames[:lawful]), crop
 
 
-def _fit(frame: reader.TimedFrame, spec: Latents) -> tuple[np.ndarray, list[int]]:
-    """Scale to the short side (never up), then crop the middle to multiples; the crop in source pixels."""
-    width, height = frame.image.width, frame.image.height
-    scale = min(1.0, spec.short_side / min(width, height))
-    scaled = (round(width * scale), round(height * scale))
-    out_w, out_h = (side // spec.multiple * spec.multiple for side in scaled)
-    if not out_w or not out_h:
-        raise InputRejected("encode:too_small", f"{scaled[0]}x{scaled[1]} is below one block of {spec.multiple} px")
-    x, y = (scaled[0] - out_w) // 2, (scaled[1] - out_h) // 2
-    pixels = reader.resized(frame.image, *scaled)[y : y + out_h, x : x + out_w]
-    return pixels, [round(x / scale), round(y / scale), round(out_w / scale), round(out_h / scale)]
+def _job(row: Row, spec: Latents, step_s: float | None) -> Job:
+    """The span, as far as its frames can be used."""
+    fit = Fit(spec.short_side, spec.multiple, _box(row))
+    end_pts, most = row["end_pts"], None
+    if step_s is None:
+        most = spec.max_frames
+    else:  # the frame after the last grid point says that the point is passed
+        reach = math.ceil((spec.max_frames + 1) * step_s / Fraction(row["time_base"]))
+        end_pts = min(end_pts, row["start_pts"] + reach)
+    return Job("full", row["start_pts"], end_pts, fit=fit, most=most)
+
+
+def _box(row: Row) -> tuple[float, float, float, float]:
+    """The picture within the bars that `borders` found; the whole picture where it was not asked or has no answer."""
+    edges = [row.get(f"borders.{edge}") for edge in ("left", "top", "right", "bottom")]
+    return (0.0, 0.0, 1.0, 1.0) if None in edges else tuple(edges)  # type: ignore[return-value]
 
 
 class TextWork(ClipWork):

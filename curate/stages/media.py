@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from curate.errors import InputRejected, Unreachable
-from curate.media import reader
 from curate.media.decode_pass import DecodePass, PassRequest, fault_columns
+from curate.media.reader import reader_for
 from curate.plan import Plan
 from curate.stage import Fault
 
@@ -27,13 +27,14 @@ class MediaWork:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.reader = reader_for(plan.spec)
 
     def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
         """Probe and pass over one source."""
         row = rows[0]
         if row["probe"]:
             try:
-                facts = reader.probe(row["url"]).as_row()
+                facts = self.reader.probe(row["url"]).as_row()
             except Unreachable:
                 raise  # it says nothing about the source: the next run has its turn
             except InputRejected as error:
@@ -42,7 +43,7 @@ class MediaWork:
             yield "probe", {"source_id": row["id"], **facts}
         if not row["split"] and not row["clips"]:
             return
-        yield from DecodePass(self._request(row), alive).run()
+        yield from DecodePass(self._request(row), self.reader, alive).run()
 
     def _request(self, row: Row) -> PassRequest:
         split = self.plan.stages.split
@@ -55,6 +56,7 @@ class MediaWork:
             detector=self.plan.detector() if everything else None,
             min_s=split.min_s,
             max_s=split.max_s,
+            keep_truncated=split.truncated == "keep",
             scores={stage: score for stage, score in self.plan.measures.items() if stage in riding},
             wanted={} if everything else wanted,
             proxies=None if everything else wanted.get("frames", set()),

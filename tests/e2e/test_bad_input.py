@@ -46,8 +46,8 @@ def test_a_truncated_mp4_is_one_quarantined_row(tmp_path):
     (tmp_path / "f" / "text.mp4").write_text("hello\n" * 50)
     done = rushes("run", _spec(tmp_path, good.parent), "--until", "dedup", "--json")
     assert done.returncode == 0
-    counts = {row["outcome"]: row["rows"] for row in json.loads(done.stdout)["funnel"]}
-    assert counts == {"kept": 1, "quarantined": 2}
+    counts = {(row["outcome"], row["reason"]): row["rows"] for row in json.loads(done.stdout)["funnel"]}
+    assert counts == {("kept", ""): 1, ("quarantined", "decode:error"): 1, ("quarantined", "decode:not_media"): 1}
     strict = _spec(tmp_path, good.parent, quarantine={"max_share": 0.5})
     assert rushes("run", strict, "--until", "dedup").returncode == 3
 

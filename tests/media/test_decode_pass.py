@@ -12,6 +12,7 @@ from curate.errors import InputRejected
 from curate.media.decode_pass import DecodePass, PassRequest
 from curate.media.detectors.adaptive import Adaptive
 from curate.media.detectors.fixed import Fixed
+from curate.media.reader import Reader
 from curate.media.writer import write_image
 from curate.registry import resolve
 from tests.conftest import scene, write_clip
@@ -30,8 +31,10 @@ def _request(path: Path, **changes):
 
 def _run(request: PassRequest) -> dict[str, list[dict]]:
     rows: dict[str, list[dict]] = {}
-    for stage, row in DecodePass(request).run():
+    reader = Reader()
+    for stage, row in DecodePass(request, reader).run():
         rows.setdefault(stage, []).append(row)
+    reader.close()
     return rows
 
 

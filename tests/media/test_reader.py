@@ -12,9 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.errors import InputRejected
-from curate.media import reader
+from curate.media.facts import Fit, Job
+from curate.media.grid import Grid
+from curate.media.reader import Reader
 from curate.stage import Frames
 from tests.conftest import scene, write_clip
+
+
+@pytest.fixture(scope="module")
+def reader():
+    made = Reader()
+    yield made
+    made.close()
 
 
 def _b_frames(path: Path, frames: np.ndarray, rate: int = 24) -> Path:
@@ -28,45 +37,54 @@ def _b_frames(path: Path, frames: np.ndarray, rate: int = 24) -> Path:
     return path
 
 
-def _all(path: Path) -> list[tuple[int, bytes]]:
-    return [(f.pts, f.image.to_ndarray().tobytes()) for f in reader.read(str(path))]
+def _frames(reader: Reader, path: Path, start: int | None = None, end: int | None = None) -> list[tuple[int, bytes]]:
+    job = Job("full", start, end, digest=True, fit=Fit(1000, 1))
+    return [(f.pts, f.digest + f.fitted.tobytes()) for f in reader.frames(str(path), job)]
 
 
 @pytest.mark.parametrize(
     "make", [lambda p: write_clip(p, (1, 2), frames=20), lambda p: _b_frames(p, scene(3, frames=40))]
 )
-def test_a_span_gives_the_frames_of_a_sequential_decode(tmp_path, make):
+def test_a_span_gives_the_frames_of_a_sequential_decode(reader, tmp_path, make):
     path = make(tmp_path / "clip.mp4")
-    whole = _all(path)
+    whole = _frames(reader, path)
     for start, end in ((0, 5), (7, 19), (13, len(whole)), (len(whole) - 1, len(whole))):
         stop = whole[end][0] if end < len(whole) else None
-        span = [(f.pts, f.image.to_ndarray().tobytes()) for f in reader.read(str(path), whole[start][0], stop)]
-        assert span == whole[start:end]
+        assert _frames(reader, path, whole[start][0], stop) == whole[start:end]
+
+
+def test_full_pictures_are_those_of_libav(reader, tmp_path):
+    path = _b_frames(tmp_path / "a.mp4", scene(3, frames=12))
+    with av.open(str(path)) as container:
+        expected = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    got = [frame.fitted for frame in reader.frames(str(path), Job("full", fit=Fit(1000, 1)))]
+    assert len(got) == 12
+    assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (b"", "source:empty"),
-        (b"just a text file\n" * 100, "decode:error"),
+        (b"just a text file\n" * 100, "decode:not_media"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 64, "decode:"),
     ],
 )
-def test_what_is_no_media_is_rejected(tmp_path, content, reason):
+def test_what_is_no_media_is_rejected(reader, tmp_path, content, reason):
     path = tmp_path / "bad.mp4"
     path.write_bytes(content)
     with pytest.raises(InputRejected) as caught:
-        list(reader.read(str(path)))
+        list(reader.frames(str(path), Job()))
     assert caught.value.reason.startswith(reason)
 
 
-def test_a_missing_file_is_rejected(tmp_path):
+def test_a_missing_file_is_rejected(reader, tmp_path):
     with pytest.raises(InputRejected) as caught:
         reader.probe(str(tmp_path / "nothing.mp4"))
     assert caught.value.reason == "source:missing"
 
 
-def test_a_playlist_in_a_video_name_reads_nothing_else(tmp_path):
+def test_a_playlist_in_a_video_name_reads_nothing_else(reader, tmp_path):
     write_clip(tmp_path / "secret.mp4", (1,))
     for text in (
         f"ffconcat version 1.0\nfile {tmp_path / 'secret.mp4'}\n",
@@ -74,8 +92,22 @@ def test_a_playlist_in_a_video_name_reads_nothing_else(tmp_path):
     ):
         lure = tmp_path / "lure.mp4"
         lure.write_text(text)
-        with pytest.raises(InputRejected):
-            list(reader.read(str(lure)))
+        with pytest.raises(InputRejected) as caught:
+            list(reader.frames(str(lure), Job()))
+        assert caught.value.reason == "decode:not_media"
+
+
+def test_a_file_of_another_file_system_gives_the_same_frames(reader, tmp_path):
+    """Its bytes are read outside of the sandbox, which gets no name and no descriptor."""
+    import fsspec
+
+    path = write_clip(tmp_path / "a.mp4", (1, 2), frames=20)
+    with fsspec.open("memory://bucket/a.mp4", "wb") as file:
+        file.write(path.read_bytes())
+    job = Job(digest=True)
+    here = [f.digest for f in reader.frames(str(path), job)]
+    assert [f.digest for f in reader.frames("memory://bucket/a.mp4", job)] == here
+    assert reader.probe("memory://bucket/a.mp4") == reader.probe(str(path))
 
 
 @given(
@@ -84,7 +116,7 @@ def test_a_playlist_in_a_video_name_reads_nothing_else(tmp_path):
     count=st.integers(1, 200),
 )
 def test_the_grid_takes_the_first_frame_at_or_after_each_point(fps, grid, count):
-    chosen = reader.Grid(Frames(grid, 64))
+    chosen = Grid(Frames(grid, 64))
     times = [Fraction(i, fps) for i in range(count)]
     taken = [i for i, time in enumerate(times) if chosen.takes(float(time))]
     step = 1 / Fraction(grid)
@@ -96,8 +128,8 @@ def test_the_grid_takes_the_first_frame_at_or_after_each_point(fps, grid, count)
     assert taken == expected
 
 
-def test_scaling_never_enlarges_and_keeps_the_aspect(tmp_path):
+def test_scaling_never_enlarges_and_keeps_the_aspect(reader, tmp_path):
     path = write_clip(tmp_path / "a.mp4", (1,), size=(48, 96))
-    frame = next(reader.read(str(path)))
-    assert reader.scaled(frame.image, 24, "rgb").shape == (24, 48, 3)
-    assert reader.scaled(frame.image, 500, "gray").shape == (48, 96, 1)
+    views = (Frames(100, 24, "rgb"), Frames(100, 500, "gray"), Frames(0, 12, "rgb"))
+    frame = next(iter(list(reader.frames(str(path), Job(views=views)))))
+    assert [frame.views[view].shape for view in views] == [(24, 48, 3), (48, 96, 1), (12, 24, 3)]

@@ -1,0 +1,89 @@
+"""Runs a decoding job on an open file, in this process: what the sandbox's worker does, and the yardstick of its cost.
+
+Nothing here opens a file, and nothing else touches a decoder.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+
+from curate.media.backends import BackEnd, Decoded, Opened, SeekMissed
+from curate.media.facts import Job, Limits, Probe
+from curate.media.grid import Grid
+from curate.media.sniff import HEAD, demuxer
+from curate.stage import Frames
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame as a job asked for it.
+
+    index counts frames from the source's beginning where the job has no start_pts. time_s is in seconds from the first
+    frame of the job, duration in ticks (0: the stream does not say), size is width and height as shown. views holds a
+    picture (H, W, C) for each of the job's views whose grid takes the frame. crop says what `fitted` shows.
+    """
+
+    index: int
+    pts: int
+    duration: int
+    time_s: float
+    size: tuple[int, int]
+    corrupt: bool = False
+    interlaced: bool = False
+    digest: bytes | None = None
+    views: dict[Frames, np.ndarray] = field(default_factory=dict)
+    fitted: np.ndarray | None = None
+    crop: list[int] = field(default_factory=list)
+
+
+def probe(back_end: BackEnd, file: BinaryIO, limits: Limits) -> Probe:
+    """The facts of a source. Raises InputRejected."""
+    with back_end.open(file, _sniffed(file), "analysis", limits) as opened:
+        return opened.facts()
+
+
+def frames(back_end: BackEnd, file: BinaryIO, job: Job, limits: Limits) -> Iterator[Frame]:
+    """The frames of a job in presentation order. Raises InputRejected."""
+    kind = _sniffed(file)
+    try:
+        with back_end.open(file, kind, job.quality, limits) as opened:
+            yield from _pictured(opened, job, seek=job.start_pts is not None)
+    except SeekMissed:
+        file.seek(0)
+        with back_end.open(file, kind, job.quality, limits) as opened:
+            yield from _pictured(opened, job, seek=False)
+
+
+def _sniffed(file: BinaryIO) -> str:
+    file.seek(0)
+    kind = demuxer(file.read(HEAD))
+    file.seek(0)
+    return kind
+
+
+def _pictured(opened: Opened, job: Job, *, seek: bool) -> Iterator[Frame]:
+    grids = [(view, Grid(view)) for view in job.views]
+    tick = opened.time_base
+    first_pts: int | None = None
+    for decoded in itertools.islice(opened.frames(job.start_pts, job.end_pts, seek=seek), job.most):
+        first_pts = decoded.pts if first_pts is None else first_pts
+        time_s = (decoded.pts - first_pts) * tick.numerator / tick.denominator
+        yield _frame(decoded, time_s, job, grids)
+
+
+def _frame(decoded: Decoded, time_s: float, job: Job, grids: list[tuple[Frames, Grid]]) -> Frame:
+    wanted = [view for view, grid in grids if grid.takes(time_s)]
+    views = {}
+    if wanted:
+        viewer = decoded.picture.viewer()
+        views = {view: viewer.view(view) for view in wanted}
+    fitted, crop = decoded.picture.fitted(job.fit) if job.fit is not None else (None, [])
+    return Frame(
+        decoded.index, decoded.pts, decoded.duration, time_s, decoded.size, decoded.corrupt, decoded.interlaced,
+        decoded.picture.digest() if job.digest else None, views, fitted, crop,
+    )  # fmt: skip
