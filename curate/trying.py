@@ -161,12 +161,14 @@ def _score(
     if fault := _fault(url, probe, split):
         return fault
     table = plan.tables[name]
-    if damaged := split["clips"][0]["corrupt_frames"]:
+    # The file is one clip, unless the picture changes its size: then it is the longest stretch of one size.
+    clip = max(split["clips"], key=lambda clip: clip["end_s"] - clip["start_s"])
+    if damaged := clip["corrupt_frames"]:
         detail = f"the decoder concealed damage in {damaged} frames"
         return {"input": url, "outcome": "quarantined", "reason": "decode:corrupt", "detail": detail}
-    wanted = split["clips"][0]["clip_id"]
-    row = next(row for row in store.read(table.name, table.schema).to_pylist() if row["clip_id"] == wanted)
-    return _plain(url, row)
+    row = next(row for row in store.read(table.name, table.schema).to_pylist() if row["clip_id"] == clip["clip_id"])
+    stretch = {"start_s": clip["start_s"], "end_s": clip["end_s"]} if len(split["clips"]) > 1 else {}
+    return {**_plain(url, row), **stretch}
 
 
 def _dedup(

@@ -42,13 +42,13 @@ class PassRequest:
     """What one source lacks.
 
     scores maps a stage name to its score and to the clips that lack it (None: every clip). `spans` is given when the
-    source is split already; then nothing is detected. `have` are clips that a stage measured for an earlier split: they
+    source is split already; then nothing is detected. `detector` makes a fresh one: detectors keep state. `have` are clips that a stage measured for an earlier split: they
     are not measured again. Lengths are in seconds. keep_truncated: a source whose end is missing is labelled and used.
     """
 
     source_id: str
     url: str
-    detector: Detector | None
+    detector: Callable[[], Detector] | None
     min_s: float
     max_s: float
     scores: Mapping[str, Score] = field(default_factory=dict)
@@ -67,11 +67,18 @@ def _wants(which: set[str] | None, clip: str) -> bool:
 class DecodePass:
     """Runs one request; `run` yields (stage, row) pairs."""
 
-    def __init__(self, request: PassRequest, reader: ReadsSources, alive: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        request: PassRequest,
+        reader: ReadsSources,
+        alive: Callable[[], None] = lambda: None,
+        facts: Probe | None = None,
+    ) -> None:
+        """`facts` are the source's, if they are at hand."""
         self.request = request
         self._reader = reader
         self._alive = alive
-        self.facts = reader.probe(request.url)
+        self.facts = facts or reader.probe(request.url)
         grids = {score.frames for score in request.scores.values()}
         if request.proxies is None or request.proxies:
             grids.add(PROXY)
@@ -128,19 +135,21 @@ class DecodePass:
         return max(0.0, self.facts.start_s + self.facts.duration_s - end_s)
 
     def _detect(self) -> Iterator[tuple[str, Row]]:
-        detector = self.request.detector
-        assert detector is not None
+        assert self.request.detector is not None
+        detector = self.request.detector()
         batch: list[Frame] = []
+        size = None
         for frame in self._stream(*([detector.frames] if detector.frames else [])):
-            if detector.frames is None:
-                continue
-            # A detector sees pictures of one size at a time.
-            if batch and (
-                len(batch) == _BATCH or batch[0].views[detector.frames].shape != frame.views[detector.frames].shape
-            ):
+            if size not in (None, frame.size):
+                # Pictures of another size are another scene, whatever they show; detectors see one size only.
+                yield from self._close([*_pushed(detector, batch), *detector.finish()])
+                yield from self._close([Boundary(frame.index, frame.index)])
+                detector, batch = self.request.detector(), []
+            size = frame.size
+            batch.append(frame)
+            if len(batch) == _BATCH:
                 yield from self._close(_pushed(detector, batch))
                 batch = []
-            batch.append(frame)
         yield from self._close([*_pushed(detector, batch), *detector.finish()])
         yield from self._close_scene(self._scene.count, 1.0)
         yield "split", self._split_row(detector.name)
@@ -164,7 +173,7 @@ class DecodePass:
         """Each boundary closes a scene, and takes the frames of its transition out of both neighbours."""
         for boundary in boundaries:
             scene = self._scene
-            start, end = max(boundary.start, scene.start), min(boundary.end, scene.count)
+            start, end = max(boundary.start, scene.start), min(max(boundary.end, scene.start), scene.count)
             self._boundaries.append(
                 {"start_s": scene.seconds(scene.pts(start)), "end_s": scene.seconds(scene.pts(end)),
                  "confidence": float(boundary.confidence)}
@@ -228,7 +237,10 @@ class DecodePass:
             raise
         except InputRejected as error:
             return {"clip_id": clip["clip_id"], **fault_columns(error.reason, error.detail)}
-        jpegs = [cv2.imencode(".jpg", frame[..., ::-1], _JPEG)[1].tobytes() for frame in pixels_THWC]
+        jpegs = [
+            cv2.imencode(".jpg", cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2BGR), _JPEG)[1].tobytes()
+            for frame_HWC in pixels_THWC
+        ]
         height, width = pixels_THWC.shape[1:3]
         return {"clip_id": clip["clip_id"], "jpeg": jpegs, "times_s": times, "width": width, "height": height}
 

@@ -64,27 +64,23 @@ def small_size(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 class Viewer:
-    """The views of one frame; planes and halvings are shared between them.
+    """The views of one frame; halvings of its planes are shared between them."""
 
-    `source` is a decoded frame, or RGB pixels (H, W, 3) from a decoder that gives nothing else.
-    """
-
-    def __init__(self, source: VideoFrame | np.ndarray, geometry: Geometry = Geometry()) -> None:  # noqa: B008 frozen
+    def __init__(self, image: VideoFrame, planes: list[np.ndarray], geometry: Geometry) -> None:
+        """A frame and its `planes_of`."""
         self._geometry = geometry
-        self._bits = 8
-        self._to_rgb: np.ndarray | None = None
-        planes = None
-        if isinstance(source, VideoFrame):
-            planes = planes_of(source)
-            if planes is not None:
-                self._bits = _PLANAR_DEEP.get(source.format.name, 8)
-                full = source.color_range == _FULL_RANGE or source.format.name.startswith("yuvj")
-                self._to_rgb = _matrix(int(source.colorspace), full)
-            else:  # packed, palette, RGB, gray: rare, so that swscale's cost does not matter
-                source = source.to_ndarray(format="rgb24")
-        if planes is None:
-            planes = [np.ascontiguousarray(channel) for channel in np.moveaxis(source, 2, 0)]  # type: ignore[arg-type]
+        self._bits = _PLANAR_DEEP.get(image.format.name, 8)
+        full = image.color_range == _FULL_RANGE or image.format.name.startswith("yuvj")
+        self._to_rgb: np.ndarray | None = _matrix(int(image.colorspace), full)
         self._levels = [planes]
+
+    @classmethod
+    def of_rgb(cls, pixels_HWC: np.ndarray, geometry: Geometry) -> Viewer:
+        """RGB pixels (H, W, 3), from a decoder or a pixel format that gives nothing else."""
+        made = cls.__new__(cls)
+        made._geometry, made._bits, made._to_rgb = geometry, 8, None
+        made._levels = [[np.ascontiguousarray(channel) for channel in np.moveaxis(pixels_HWC, 2, 0)]]
+        return made
 
     def view(self, request: Frames) -> np.ndarray:
         """The shown picture as (H, W, C), as `request` asks."""

@@ -32,18 +32,19 @@ class MediaWork:
     def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
         """Probe and pass over one source."""
         row = rows[0]
+        facts = None
         if row["probe"]:
             try:
-                facts = self.reader.probe(row["url"]).as_row()
+                facts = self.reader.probe(row["url"])
             except Unreachable:
                 raise  # it says nothing about the source: the next run has its turn
             except InputRejected as error:
                 yield "probe", {"source_id": row["id"], **fault_columns(error.reason, error.detail)}
                 return
-            yield "probe", {"source_id": row["id"], **facts}
+            yield "probe", {"source_id": row["id"], **facts.as_row()}
         if not row["split"] and not row["clips"]:
             return
-        yield from DecodePass(self._request(row), self.reader, alive).run()
+        yield from DecodePass(self._request(row), self.reader, alive, facts).run()
 
     def _request(self, row: Row) -> PassRequest:
         split = self.plan.stages.split
@@ -53,7 +54,7 @@ class MediaWork:
         return PassRequest(
             source_id=row["id"],
             url=row["url"],
-            detector=self.plan.detector() if everything else None,
+            detector=self.plan.detector if everything else None,
             min_s=split.min_s,
             max_s=split.max_s,
             keep_truncated=split.truncated == "keep",

@@ -23,7 +23,7 @@ SCORES = ("motion", "sharpness", "exposure", "borders", "gist")
 def _request(path: Path, **changes):
     scores = {name: resolve("score", name)() for name in changes.pop("scores", SCORES)}
     everything = {
-        "source_id": "s" * 32, "url": str(path), "detector": Adaptive(), "min_s": 0.5, "max_s": 10.0, "scores": scores,
+        "source_id": "s" * 32, "url": str(path), "detector": Adaptive, "min_s": 0.5, "max_s": 10.0, "scores": scores,
         "proxies": None, "content": None,
     }  # fmt: skip
     return PassRequest(**{**everything, **changes})
@@ -50,7 +50,7 @@ def test_hard_cuts_are_found_and_clips_tile_the_source(tmp_path):
 @pytest.mark.parametrize(("max_s", "pieces"), [(10.0, 1), (5.0, 1), (4.9, 2), (1.3, 4), (0.7, 8)])
 def test_a_long_scene_is_cut_into_equal_pieces(tmp_path, max_s, pieces):
     path = write_clip(tmp_path / "a.mp4", (1,), frames=40)  # five seconds
-    clips = _run(_request(path, detector=Fixed(), max_s=max_s, min_s=0.0))["split"][0]["clips"]
+    clips = _run(_request(path, detector=Fixed, max_s=max_s, min_s=0.0))["split"][0]["clips"]
     counts = [clip["num_frames"] for clip in clips]
     assert len(clips) == pieces
     assert sum(counts) == 40
@@ -92,7 +92,7 @@ def test_an_image_gives_what_a_one_frame_video_gives(tmp_path):
 
 def test_a_clip_between_grid_points_gives_its_middle_frame(tmp_path):
     path = write_clip(tmp_path / "a.mp4", (1,), frames=24, fps=24.0)
-    rows = _run(_request(path, detector=Fixed(), min_s=0.0, max_s=0.25))
+    rows = _run(_request(path, detector=Fixed, min_s=0.0, max_s=0.25))
     assert len(rows["frames"]) == 4
     assert all(len(row["jpeg"]) == 1 for row in rows["frames"])
     middle = rows["frames"][1]

@@ -197,17 +197,18 @@ class _Picture:
 
     def __init__(self, image: VideoFrame, geometry: Geometry) -> None:
         self._image, self.geometry = image, geometry
+        self._planes = planes_of(image)
 
     def viewer(self) -> Viewer:
-        return Viewer(self._image, self.geometry)
+        if self._planes is None:
+            return Viewer.of_rgb(self._image.to_ndarray(format="rgb24"), self.geometry)
+        return Viewer(self._image, self._planes, self.geometry)
 
     def digest(self) -> bytes:
         image = self._image
         digest = xxhash.xxh3_128(f"{image.width}x{image.height}:{image.format.name}".encode())
-        planes = planes_of(image)
-        if planes is None:  # numpy has no layout for many of the others, and swscale reads them all
-            planes = [image.to_ndarray(format="rgb24")]
-        for plane in planes:
+        # numpy has no layout for many of the other formats, and swscale reads them all
+        for plane in self._planes if self._planes is not None else [image.to_ndarray(format="rgb24")]:
             digest.update(np.ascontiguousarray(plane).data)
         return digest.digest()
 
