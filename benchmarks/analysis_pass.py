@@ -65,7 +65,8 @@ def compared(fast: Rows, careful: Rows) -> dict[str, Any]:
         one, two = np.array(pairs, float).T
         apart = np.abs(one - two) / np.maximum(np.abs(two), 0.05 * max(1e-9, float(np.abs(two).max())))
         report[name] = {
-            "within_2_percent": round(float((apart <= 0.02).mean()), 3), "median_apart": round(float(np.median(apart)), 4),
+            "within_2_percent": round(float((apart <= 0.02).mean()), 3),
+            "median_apart": round(float(np.median(apart)), 4),
             "mean_ratio": round(float(one.mean() / max(1e-9, two.mean())), 4),
             "rank_correlation": round(float(spearmanr(one, two)[0]), 4) if np.ptp(two) > 0 else None, "of": len(pairs),
         }  # fmt: skip

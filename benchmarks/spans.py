@@ -29,7 +29,20 @@ from curate.media.reader import Reader
 from curate.registry import resolve
 
 SHARED = Path(__file__).parents[2] / "shared"
-ODD = ("vfr", "gap", "edit", "rotated", "starts_mid", "late", "healthy", "frag", "10bit", "time_rest", "size_change", "odd")
+ODD = (
+    "vfr",
+    "gap",
+    "edit",
+    "rotated",
+    "starts_mid",
+    "late",
+    "healthy",
+    "frag",
+    "10bit",
+    "time_rest",
+    "size_change",
+    "odd",
+)
 
 
 def whole(path: str) -> list[bytes]:
@@ -99,7 +112,9 @@ def main() -> None:
             for clip in clips:
                 first = pts.index(clip["start_pts"])
                 own = expected[first : first + clip["num_frames"]]
-                got = [f.digest for f in reader.frames(path, Job("full", clip["start_pts"], clip["end_pts"], digest=True))]
+                got = [
+                    f.digest for f in reader.frames(path, Job("full", clip["start_pts"], clip["end_pts"], digest=True))
+                ]
                 spans += 1
                 if got != own or first < place:
                     wrong += 1

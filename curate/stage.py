@@ -12,23 +12,10 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 import pyarrow as pa
 
+from curate.media.frames import Frames as Frames
+
 Direction = Literal["better", "worse", "neutral"]
 Reduce = Literal["mean", "max", "min", "p95"]
-
-
-@dataclass(frozen=True)
-class Frames:
-    """A request for sampled frames, on the grid k/fps counted from the source's first frame.
-
-    fps: frames per second; a source slower than that gives each of its frames once; 0: every frame (for detectors:
-        its pixels are thinned before they are averaged, which is what makes every frame affordable).
-    short_side: pixels of the shorter side after scaling (never enlarged); the aspect ratio is kept.
-    colour: ``gray`` (T, H, W, 1) or ``rgb`` (T, H, W, 3).
-    """
-
-    fps: float
-    short_side: int
-    colour: Literal["gray", "rgb"] = "rgb"
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from curate.engines.wire import Closed, Wire
 from curate.errors import InputRejected, StorageError, Unreachable
 from curate.stage import Fault
 from curate.store import FULL
+from curate.wire import Closed, Wire
 
 _PR_SET_PDEATHSIG = 1
 _FLUSH_BYTES = 64 * 1024 * 1024  # a part is written when its rows weigh this much: memory stays bounded

@@ -18,12 +18,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from curate.engines.wire import Closed, Wire
 from curate.errors import StageCrashed, StorageError
 from curate.spec import Limits, Spec
 from curate.spec_file import dump
 from curate.stage import Fault
 from curate.store import Part
+from curate.wire import Closed, Wire
 
 # Threads are set here for every engine, since their number changes the last bits of a matmul.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "ARROW_NUM_THREADS")

@@ -14,9 +14,9 @@ import numpy as np
 
 from curate.media.backends import BackEnd, Decoded, Opened, SeekMissed
 from curate.media.facts import Job, Limits, Probe
+from curate.media.frames import Frames
 from curate.media.grid import Grid
 from curate.media.sniff import HEAD, demuxer
-from curate.stage import Frames
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,10 @@ class ReadsSources(Protocol):
 class PassRequest:
     """What one source lacks.
 
-    scores maps a stage name to its score and to the clips that lack it (None: every clip). `spans` is given when the
-    source is split already; then nothing is detected. `detector` makes a fresh one: detectors keep state. `have` are clips that a stage measured for an earlier split: they
-    are not measured again. Lengths are in seconds. keep_truncated: a source whose end is missing is labelled and used.
+    scores maps a stage name to its score and to the clips that lack it (None: every clip). `detector` makes a fresh
+    detector, since it keeps state. `spans` is given when the source is split already; then nothing is detected. `have`
+    are clips that a stage measured for an earlier split: they are not measured again. Lengths are in seconds.
+    keep_truncated: a source whose end is missing is labelled and used.
     """
 
     source_id: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from curate.stage import Frames
+from curate.media.frames import Frames
 
 # `analysis` skips the loop filter and is for scores, scenes, hashes and proxies. `full` is the picture as the standard
 # defines it, for whatever a model is trained on. Which one is used depends on who asks, never on who else listens.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from curate.stage import Frames
+from curate.media.frames import Frames
 
 
 class Grid:

@@ -21,11 +21,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from curate.engines.wire import Closed, Wire
 from curate.errors import InputRejected, StageCrashed, Unreachable
 from curate.media.decode import Frame
 from curate.media.facts import Job, Limits, Probe
 from curate.media.shared import Buffers, unpacked
+from curate.wire import Closed, Wire
 
 _JOBS = 200  # after so many files libav may have leaked, and starting anew costs less than one of them
 _GROWN_BYTES = 512 * 1024 * 1024  # resident memory between jobs at which a worker is replaced

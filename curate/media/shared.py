@@ -5,6 +5,7 @@ A message holds plain JSON: numbers of each frame, and where its pictures lie. N
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from curate.media.decode import Frame
-from curate.stage import Frames
+from curate.media.frames import Frames
 
 _FIRST_SIZE = 8 * 1024 * 1024  # of one buffer: seconds of small views, one 1080p picture
 LARGEST = 1024 * 1024 * 1024  # bytes of the file, whatever a worker asks for
@@ -41,7 +42,7 @@ class Buffers:
 
     def array(self, half: int, offset: int, shape: Sequence[int]) -> np.ndarray:
         """The array at a place of a buffer, as a view of the memory; ValueError when it does not lie within."""
-        length = int(np.prod(shape))
+        length = math.prod(shape)
         if half not in (0, 1) or offset < 0 or min(shape) < 0 or offset + length > self.size:
             raise ValueError(f"{shape} at {offset} of buffer {half} lies outside of it")
         assert self._map is not None

@@ -17,7 +17,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from curate.media.facts import Geometry
-from curate.stage import Frames
+from curate.media.frames import Frames
 
 # Wr, Wb of the luma equation by libav's colour space number (ITU-T H.273); 601 is what libav assumes of the rest.
 _BT601 = (0.299, 0.114)
@@ -94,14 +94,12 @@ class Viewer:
         return upright(self._coloured(planes, request.colour), self._geometry)
 
     def _picked(self, width: int, height: int) -> list[np.ndarray]:
-        """Every plane at the size asked: pixels picked at twice the size, averaged 2x2."""
-        planes = []
-        for plane in self._levels[0]:
-            # Never more than the plane has: chroma is often half the size already.
-            wide, high = min(2 * width, plane.shape[1]), min(2 * height, plane.shape[0])
-            small = cv2.resize(plane, (wide, high), interpolation=cv2.INTER_NEAREST)
-            planes.append(cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA))
-        return planes
+        """Every plane at the size asked: luma picked at twice the size and averaged 2x2, chroma picked."""
+        luma, *chroma = self._levels[0]
+        wide, high = min(2 * width, luma.shape[1]), min(2 * height, luma.shape[0])
+        twice = cv2.resize(luma, (wide, high), interpolation=cv2.INTER_NEAREST)
+        small = [cv2.resize(twice, (width, height), interpolation=cv2.INTER_AREA)]
+        return small + [cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST) for plane in chroma]
 
     def _averaged(self, width: int, height: int) -> list[np.ndarray]:
         """Every plane at the size asked, from its smallest halving that is not smaller."""

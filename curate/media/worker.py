@@ -18,14 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from curate.engines.wire import Closed, Wire
 from curate.errors import InputRejected
 from curate.media import confine
 from curate.media.decode import Frame, frames, probe
 from curate.media.facts import Fit, Job, Limits
+from curate.media.frames import Frames
 from curate.media.shared import LARGEST, Buffers, Packer
 from curate.registry import resolve
-from curate.stage import Frames
+from curate.wire import Closed, Wire
 
 _CHUNK_FRAMES = 64  # a message costs about as much as one small frame
 _CHUNK_SECONDS = 1.0  # the parent hears of a slow file as often

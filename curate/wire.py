@@ -1,4 +1,4 @@
-"""Messages between a supervisor and its child: a length in four bytes, then JSON. Rows are references, never frames."""
+"""Messages between a process and the child that it watches: a length in four bytes, then JSON. Never frames."""
 
 from __future__ import annotations
 
