@@ -167,7 +167,7 @@ class _Process:
                 str(limits.memory_gib), back_end,
             ],
             pass_fds=handles, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._words,
-            env={"PYTHONPATH": _PACKAGES, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}, cwd="/",
+            env={"PATH": "", "PYTHONPATH": _PACKAGES, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}, cwd="/",
             start_new_session=True,
         )  # fmt: skip
         theirs.close()

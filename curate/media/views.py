@@ -94,12 +94,16 @@ class Viewer:
         return upright(self._coloured(planes, request.colour), self._geometry)
 
     def _picked(self, width: int, height: int) -> list[np.ndarray]:
-        """Every plane at the size asked: luma picked at twice the size and averaged 2x2, chroma picked."""
-        luma, *chroma = self._levels[0]
-        wide, high = min(2 * width, luma.shape[1]), min(2 * height, luma.shape[0])
-        twice = cv2.resize(luma, (wide, high), interpolation=cv2.INTER_NEAREST)
-        small = [cv2.resize(twice, (width, height), interpolation=cv2.INTER_AREA)]
-        return small + [cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST) for plane in chroma]
+        """Every plane at the size asked: luma (or R, G, B) picked at twice the size and averaged 2x2, chroma picked."""
+        planes = []
+        for number, plane in enumerate(self._levels[0]):
+            if number == 0 or self._to_rgb is None:
+                wide, high = min(2 * width, plane.shape[1]), min(2 * height, plane.shape[0])
+                plane = cv2.resize(plane, (wide, high), interpolation=cv2.INTER_NEAREST)
+                planes.append(cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA))
+            else:
+                planes.append(cv2.resize(plane, (width, height), interpolation=cv2.INTER_NEAREST))
+        return planes
 
     def _averaged(self, width: int, height: int) -> list[np.ndarray]:
         """Every plane at the size asked, from its smallest halving that is not smaller."""

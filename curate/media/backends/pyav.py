@@ -27,7 +27,7 @@ from curate.media.views import Viewer, planes_of, upright
 _IMAGE_FORMATS = frozenset({"png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe"})
 # Formats whose index says where key frames are. In the others (mpeg, mpegts, flv) a seek is a guess, and frames after
 # it come without a time or out of order: there a span is reached by decoding from the beginning.
-_INDEXED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
+INDEXED_FORMATS = frozenset({"mov", "matroska", "avi"})
 _FULL_NAMES = {"mov": "mov,mp4,m4a,3gp,3g2,mj2", "matroska": "matroska,webm"}
 _MAX_ASPECT = 8.0  # of a pixel: anamorphic film has 2, and a forged 10000 would make pictures of gigabytes
 _FIELD_ORDERS = ("unknown", "progressive", "tt", "bb", "tb", "bt")  # AVFieldOrder
@@ -80,7 +80,7 @@ class OpenedPyAV:
 
     def __init__(self, container: InputContainer, stream: VideoStream, quality: Quality, limits: Limits) -> None:
         check_size(stream.width, stream.height, limits)
-        self._container, self._stream, self._limits = container, stream, limits
+        self.container, self.stream, self._limits = container, stream, limits
         self.time_base = stream.time_base or Fraction(1, 90000)
         stream.thread_type = "NONE"  # one core per worker; workers are what runs side by side
         stream.codec_context.options = {"max_pixels": str(limits.pixels), **_SKIPPED[quality]}
@@ -88,13 +88,13 @@ class OpenedPyAV:
         aspect = float(stream.sample_aspect_ratio or 1)
         if not 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
             raise InputRejected("decode:size", f"a pixel {aspect:g} times as wide as high")
-        self._images = self._container.decode(self._stream)
+        self._images = self.container.decode(self.stream)
 
     # -- facts -------------------------------------------------------------------------------------------------
 
     def facts(self) -> Probe:
         """What the container says; and what stands on the first frame, which is decoded for it."""
-        container, stream = self._container, self._stream
+        container, stream = self.container, self.stream
         first = next(self._images, None)
         if first is None:
             raise no_frames()
@@ -133,7 +133,7 @@ class OpenedPyAV:
     def _geometry(self, image: VideoFrame) -> Geometry:
         # libav tells how far the picture lies turned anticlockwise; containers know quarter turns only.
         turn = round(-image.rotation / 90) * 90 % 360
-        return Geometry(float(self._stream.sample_aspect_ratio or 1), turn)
+        return Geometry(float(self.stream.sample_aspect_ratio or 1), turn)
 
     # -- frames ------------------------------------------------------------------------------------------------
 
@@ -146,12 +146,12 @@ class OpenedPyAV:
             SeekMissed: the index led past the span's first frame.
             InputRejected: the source cannot be decoded to the end, or its frames have no times.
         """
-        if not seek or start_pts is None or self._container.format.name not in _INDEXED_FORMATS:
+        if not seek or start_pts is None or self.container.format.name not in INDEXED_FORMATS:
             yield from self._decode(start_pts, end_pts)
             return
         self._seen = []
-        self._container.seek(start_pts, stream=self._stream, backward=True, any_frame=False)
-        self._images = self._container.decode(self._stream)
+        self.container.seek(start_pts, stream=self.stream, backward=True, any_frame=False)
+        self._images = self.container.decode(self.stream)
         found = self._decode(start_pts, end_pts)
         first = next(found, None)
         if first is None or first.pts != start_pts:
@@ -175,7 +175,7 @@ class OpenedPyAV:
             pts += shift
             if last is not None and pts <= last:
                 # Transport streams start their clock again after 26 hours, or where recordings were joined.
-                if self._container.format.name in _INDEXED_FORMATS:
+                if self.container.format.name in INDEXED_FORMATS:
                     raise InputRejected("decode:pts_order", f"frame {number} at {pts} after {last}")
                 step = max(1, int(image.duration or 0))
                 shift, pts = shift + last + step - pts, last + step
