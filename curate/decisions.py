@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curate.plan import Plan
+from curate.plan import CLIP_WORKS, Plan
 from curate.sources import CONFLICT, SEPARATOR
 from curate.spec import REQUIRED_CATEGORIES, Rule
 
@@ -47,7 +47,7 @@ def decided(clips: pa.Table, plan: Plan) -> pa.Table:
     _screens(clips, plan, verdicts)
     if plan.dedup is not None:
         _duplicates(clips, verdicts)
-    for stage in ("caption", "check", "latent"):
+    for stage in CLIP_WORKS:
         if stage in plan.tables:
             _faults(clips, stage, verdicts)
     if "check" in plan.tables:

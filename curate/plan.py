@@ -36,6 +36,7 @@ CLIP_COLUMNS = {
     "origin": "text",
 }
 _KEY_LENGTH = 16
+CLIP_WORKS = ("caption", "check", "latent", "mp4")  # what is made of clips that nothing stopped, in this order
 HASH_STAGE = "phash"  # perceptual deduplication reads it; it rides on the pass like a score
 
 
@@ -244,6 +245,10 @@ class Plan:
             if self.crops:
                 what["reads"] = [tables["borders"].key]
             tables["latent"] = Table("latent", _key("latent", what), schema.LATENT)
+            if self.stages.export is not None and self.stages.export.clips == "mp4":
+                from curate.media import cutting
+
+                tables["mp4"] = Table("mp4", _key("mp4", {**pixels, "cutting": cutting.VERSION}), schema.MP4)
             tables["text"] = Table("text", _key("text", self.text_encoder.fingerprint), schema.TEXT)
         return tables
 

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from curate import snapshots
 from curate.errors import SpecError
 from curate.ledger import Ledger, by_source
+from curate.plan import CLIP_WORKS
 from curate.run import Run
 from curate.stages.learn import refuse_unfit_requests
 from curate.store import ids_of, rows_digest
@@ -32,7 +33,7 @@ def survey(job: Run) -> list[dict[str, Any]]:
         done = len(ids_of(job.store.read(table.name, table.schema, [key]), key))
         if stage in ("probe", "split"):
             to_do: int | None = sum(1 for row in media if row[stage])
-        elif stage in ("caption", "check", "latent"):
+        elif stage in CLIP_WORKS:
             to_do = sum(1 for row in open_clips if stage in row["need"]) if not media else None
         elif stage == "text":
             to_do = (
@@ -108,11 +109,11 @@ def digest_of(job: Run) -> str:
     ledger = job.ledger()
     clips = ledger.clips
     present = {"source_id": set(by_source(job.locations)), "clip_id": set(clips["clip_id"].to_pylist())}
-    encoded = clips.filter(pc.is_in(clips["stage"], value_set=pa.array(["", "caption", "check", "latent"])))
+    encoded = clips.filter(pc.is_in(clips["stage"], value_set=pa.array(["", *CLIP_WORKS])))
     late = {"clip_id": set(encoded["clip_id"].to_pylist()), "text_id": set(wanted_texts(ledger))}
     digests = {}
     for stage, table in job.plan.tables.items():
-        wanted = late if stage in ("caption", "check", "latent", "text") else present
+        wanted = late if stage in (*CLIP_WORKS, "text") else present
         digests[stage] = job.store.digest(table.name, table.schema, wanted[table.schema.names[0]])
     digests["ledger"] = rows_digest(
         clips, ["clip_id", "outcome", "stage", "reason", *_snapshot_columns(clips.schema.names)], "clip_id"

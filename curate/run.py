@@ -20,7 +20,7 @@ from curate import snapshots
 from curate.engines import Engine, Shard, cores, make_engine
 from curate.errors import RushesError, SpecError, StorageError, TooManyQuarantined
 from curate.ledger import Ledger, build, funnel
-from curate.plan import Plan
+from curate.plan import CLIP_WORKS, Plan
 from curate.sources import Location, scan
 from curate.spec import Spec
 from curate.spec_file import absolute, dump
@@ -164,7 +164,7 @@ class Run:
 
     def _clips(self, ledger: Ledger) -> Ledger:
         """Caption, check and encode what is wanted; a keeper that fails gives its place to the next of its cluster."""
-        works = [stage for stage in ("caption", "check", "latent") if stage in self.plan.tables]
+        works = [stage for stage in CLIP_WORKS if stage in self.plan.tables]
         tried: set[str] = set()
         while rows := [row for row in clip_rows(self.plan, self.store, ledger) if row["id"] not in tried]:
             tried |= {row["id"] for row in rows}

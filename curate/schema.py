@@ -142,6 +142,14 @@ LATENT = table(
     column("time_base", pa.string(), "s", "seconds per tick"),
 )
 
+MP4 = table(
+    _CLIP,
+    column("data", pa.binary(), "", "the clip as an mp4 file"),
+    column("how", pa.string(), "", "copied: the source's packets; encoded: H.264, once"),
+    column("bytes", pa.int64(), "bytes", "size of the file"),
+    column("sha256", pa.string(), "", "of the file"),
+)
+
 TEXT = table(
     column("text_id", pa.string(), "", "sha256 of the text's UTF-8 bytes, 32 hex digits"),
     column("text", pa.string(), "", "the text"),

@@ -20,7 +20,7 @@ SOURCE_CLASSES = (
     "human.trainer", "human.red_team", "human.employee",
 )  # fmt: skip
 REQUIRED_CATEGORIES = ("explicit", "violence", "hate")
-WORKS = ("media", "caption", "check", "latent", "text")  # what a worker may be started for
+WORKS = ("media", "caption", "check", "latent", "mp4", "text")  # what a worker may be started for
 
 
 class Source(Model):
@@ -153,8 +153,9 @@ class Encode(Model):
 
 
 class Export(Model):
-    """Shape of the exported dataset."""
+    """Shape of the exported dataset. clips: `mp4` puts every kept clip beside its latents as a file of its own."""
 
+    clips: Literal["none", "mp4"] = "none"
     shard_rows: int = Field(default=4096, ge=1)
     row_group_rows: int = Field(default=64, ge=1)
 

@@ -17,7 +17,7 @@ class Closed(Exception):
 
 
 class Wire:
-    """One side of a pair of pipes."""
+    """One side of a pair of pipes, or of a pair of sockets, whose descriptor then serves both ways."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._read_fd, self._write_fd = read_fd, write_fd
@@ -36,7 +36,7 @@ class Wire:
         try:
             while view:
                 view = view[os.write(self._write_fd, view) :]
-        except BrokenPipeError as error:
+        except (BrokenPipeError, ConnectionResetError) as error:
             raise Closed from error
 
     def receive(self, timeout_s: float | None = None) -> dict[str, Any] | None:
@@ -57,7 +57,10 @@ class Wire:
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not self._selector.select(remaining):
                 return None
-            data = os.read(self._read_fd, 1 << 16)
+            try:
+                data = os.read(self._read_fd, 1 << 16)
+            except ConnectionResetError as error:  # a socket whose other side died with something unread
+                raise Closed from error
             if not data:
                 raise Closed
             self._buffer += data

@@ -12,7 +12,7 @@ from curate.decisions import good_captions
 from curate.engines import Shard
 from curate.errors import RushesError
 from curate.ledger import Ledger, by_source
-from curate.plan import Plan
+from curate.plan import CLIP_WORKS, Plan
 from curate.sources import Location
 from curate.store import Store, align, ids_of
 
@@ -68,7 +68,7 @@ def _earlier_clips(plan: Plan, store: Store) -> dict[str, set[str]]:
 
 def clip_rows(plan: Plan, store: Store, ledger: Ledger) -> list[dict[str, Any]]:
     """Clips that nothing has stopped and that lack a caption, its check or a latent, with the columns to make them."""
-    stages = [stage for stage in ("caption", "check", "latent") if stage in plan.tables]
+    stages = [stage for stage in CLIP_WORKS if stage in plan.tables]
     if not stages:
         return []
     wanted = ledger.where("kept", "pending")

@@ -3,5 +3,7 @@
 DIR/dataset.json                     codec, text encoder, latent mean and std, counts, shards with their sha256
 DIR/receipt.json                     how each safety category was screened, and the digest of all of the above
 DIR/clips/part-<sha16>.parquet       one row a clip: latent (bf16), captions, provenance
+DIR/mp4/CLIP_ID.mp4                  the clip as a file, with `export: {clips: mp4}`
+DIR/mp4_index/part-<sha16>.parquet   its size, sha256, and whether its packets were copied or encoded
 DIR/texts/part-<sha16>.parquet       one row a distinct text: features (bf16, trimmed)
 """

@@ -98,3 +98,24 @@ def _check_shards(dataset_dir: Path) -> None:
     for path, digest in sorted(listed.items()):
         if file_sha256(dataset_dir / path) != digest:
             raise UnscreenedData(f"{dataset_dir / path} was changed after the screening: export the dataset again")
+    _check_files(dataset_dir, [path for path in listed if path.startswith("mp4_index/")])
+
+
+def _check_files(dataset_dir: Path, index: list[str]) -> None:
+    """The mp4 files are those that the index tells, which the card seals."""
+    import pyarrow.parquet as pq
+
+    from curate.dataset.shards import file_sha256
+
+    listed = {
+        f"{row['clip_id']}.mp4": row["sha256"]
+        for path in index
+        for row in pq.read_table(dataset_dir / path, columns=["clip_id", "sha256"]).to_pylist()
+    }
+    present = {path.name for path in (dataset_dir / "mp4").iterdir()} if (dataset_dir / "mp4").is_dir() else set()
+    for name in sorted(present ^ set(listed)):
+        what = "was added after the screening: remove it" if name in present else "is missing: restore it"
+        raise UnscreenedData(f"{dataset_dir / 'mp4' / name} {what}, or export the dataset again")
+    for name, digest in sorted(listed.items()):
+        if file_sha256(dataset_dir / "mp4" / name) != digest:
+            raise UnscreenedData(f"{dataset_dir / 'mp4' / name} was changed after the screening: export again")

@@ -85,13 +85,16 @@ def write_dataset(
     header: dict[str, Any],
     receipt: dict[str, Any],
     *,
+    files: Tables | None = None,
     shard_rows: int = SHARD_ROWS,
     row_group_rows: int = ROW_GROUP_ROWS,
 ) -> DatasetInfo:
     """Write clips and texts (columns of curate.schema, captions beside) to `out_dir`, replacing what is there.
 
     `header` has `codec` and `text_encoder`, each {name, params, fingerprint}; every row must carry the same
-    fingerprint. `receipt` has `categories`: {category: [screens] or "unscreened"}, and what else the screens
+    fingerprint. `files` are the clips as mp4 (curate.schema.MP4): they become `mp4/CLIP_ID.mp4`, and the shards of
+    `mp4_index` say their sizes and sha256.
+    `receipt` has `categories`: {category: [screens] or "unscreened"}, and what else the screens
     report. Raises SpecError on a foreign fingerprint, a repeated id or mixed channels; StorageError on the disk.
     """
     out_dir = Path(out_dir)
@@ -100,7 +103,7 @@ def write_dataset(
     _remove_leftovers(out_dir)
     shutil.rmtree(work, ignore_errors=True)
     try:
-        info = _write_files(work, clips, texts, header, receipt, shard_rows, row_group_rows)
+        info = _write_files(work, clips, texts, files, header, receipt, shard_rows, row_group_rows)
         _replace_dir(work, out_dir)
     except OSError as error:
         raise StorageError(f"cannot write the dataset {out_dir}: {error}") from error
@@ -110,7 +113,7 @@ def write_dataset(
 
 
 def _write_files(
-    work: Path, clips: Tables, texts: Tables, header: dict[str, Any], receipt: dict[str, Any],
+    work: Path, clips: Tables, texts: Tables, files: Tables | None, header: dict[str, Any], receipt: dict[str, Any],
     shard_rows: int, row_group_rows: int,
 ) -> DatasetInfo:  # fmt: skip
     stats, totals = LatentStats(), {"frames": 0, "seconds": 0.0}
@@ -127,20 +130,34 @@ def _write_files(
     clip_shards = _write_shards(work / "clips", measured(clips), shard_rows, row_group_rows)
     checked_texts = _checked(texts, "text_id", "encoder_fingerprint", encoder)
     text_shards = _write_shards(work / "texts", checked_texts, shard_rows, row_group_rows)
+    shards = {"clips": clip_shards, "texts": text_shards}
+    if files is not None:
+        index = _written(files, work / "mp4")
+        shards["mp4_index"] = _write_shards(work / "mp4_index", index, shard_rows, row_group_rows)
     counts = {"clips": sum(s["rows"] for s in clip_shards), "texts": sum(s["rows"] for s in text_shards)}
     hours = totals["seconds"] / 3600
     card = {
         "format": FORMAT, **header, "latent_stats": stats.to_json(),
         "counts": {**counts, "frames": totals["frames"], "hours": hours},
-        "shards": {"clips": clip_shards, "texts": text_shards},
+        "shards": shards,
     }  # fmt: skip
     card_bytes = canonical_json(card)
     sealed = sealed_receipt(receipt, card_bytes)
     _write_synced(work / "dataset.json", card_bytes)
     _write_synced(work / "receipt.json", canonical_json(sealed))
-    for folder in (work / "clips", work / "texts", work):
+    for folder in (*(path for path in sorted(work.iterdir()) if path.is_dir()), work):
         _sync_dir(folder)
     return DatasetInfo(work, counts["clips"], counts["texts"], int(totals["frames"]), hours, sealed["digest"])
+
+
+def _written(files: Tables, folder: Path) -> Iterator[pa.Table]:
+    """Write each row's data as a file; pass on what is to be known of it."""
+    folder.mkdir(parents=True)
+    for batch in files:
+        table = pa.table(batch) if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        for row in table.to_pylist():
+            _write_synced(folder / f"{row['clip_id']}.mp4", row["data"])
+        yield table.select(["clip_id", "how", "bytes", "sha256"])
 
 
 def _checked(tables: Tables, id_column: str, mark_column: str, mark: str) -> Iterator[pa.Table]:

@@ -43,13 +43,13 @@ class Frame:
 
 def probe(back_end: BackEnd, file: BinaryIO, limits: Limits) -> Probe:
     """The facts of a source. Raises InputRejected."""
-    with back_end.open(file, _sniffed(file), "analysis", limits) as opened:
+    with back_end.open(file, sniffed(file), "analysis", limits) as opened:
         return opened.facts()
 
 
 def frames(back_end: BackEnd, file: BinaryIO, job: Job, limits: Limits) -> Iterator[Frame]:
     """The frames of a job in presentation order. Raises InputRejected."""
-    kind = _sniffed(file)
+    kind = sniffed(file)
     try:
         with back_end.open(file, kind, job.quality, limits) as opened:
             yield from _pictured(opened, job, seek=job.start_pts is not None)
@@ -59,7 +59,8 @@ def frames(back_end: BackEnd, file: BinaryIO, job: Job, limits: Limits) -> Itera
             yield from _pictured(opened, job, seek=False)
 
 
-def _sniffed(file: BinaryIO) -> str:
+def sniffed(file: BinaryIO) -> str:
+    """The demuxer for a file, which stands at its first byte afterwards. Raises InputRejected."""
     file.seek(0)
     kind = demuxer(file.read(HEAD))
     file.seek(0)

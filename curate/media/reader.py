@@ -56,6 +56,15 @@ class Reader:
         with opened(url) as file, self._sandbox() as sandbox:
             yield from sandbox.frames(file, job)
 
+    def copy(self, url: str, start_pts: int, end_pts: int, num_frames: int) -> bytes | None:
+        """A span's packets as an mp4 of its own, None where they do not make exactly its frames.
+
+        Raises:
+            InputRejected: the source cannot be read.
+        """
+        with opened(url) as file, self._sandbox() as sandbox:
+            return sandbox.copy(file, start_pts, end_pts, num_frames)
+
     def close(self) -> None:
         """End the worker processes."""
         for sandbox in self._idle:

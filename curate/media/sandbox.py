@@ -58,6 +58,17 @@ class Sandbox:
             self._worker.wire.send({"ack": True})
             yield from made
 
+    def copy(self, file: BinaryIO, start_pts: int, end_pts: int, num_frames: int) -> bytes | None:
+        """A span's packets as an mp4, None where they do not make exactly its frames. Raises InputRejected."""
+        (answer,) = self._run(file, None, [start_pts, end_pts, num_frames])
+        length = answer["copied"]
+        if length is None:
+            return None
+        assert self._worker is not None
+        if answer["size"] != self._worker.buffers.size:
+            self._worker.buffers.resize(int(answer["size"]))
+        return self._worker.buffers.array(0, 0, (length,)).tobytes()
+
     def close(self) -> None:
         """End the worker."""
         if self._worker is not None:
@@ -66,11 +77,11 @@ class Sandbox:
 
     # -- one job -----------------------------------------------------------------------------------------------
 
-    def _run(self, file: BinaryIO, job: Job | None) -> Iterator[dict[str, Any]]:
+    def _run(self, file: BinaryIO, job: Job | None, copy: list[int] | None = None) -> Iterator[dict[str, Any]]:
         worker = self._ready()
         done = False
         try:
-            self._ask(worker, file, job)
+            self._ask(worker, file, job, copy)
             deadline = time.monotonic() + self.limits.total_seconds
             while True:
                 message = self._answer(worker, file, deadline)
@@ -91,7 +102,7 @@ class Sandbox:
             if not done:  # a fault, or frames that nobody wants any more: what it holds is not trusted
                 self.close()
 
-    def _ask(self, worker: _Process, file: BinaryIO, job: Job | None) -> None:
+    def _ask(self, worker: _Process, file: BinaryIO, job: Job | None, copy: list[int] | None) -> None:
         handle = _descriptor(file)
         size = None
         if handle is None:
@@ -104,7 +115,7 @@ class Sandbox:
             socket.send_fds(worker.files, [b"f"], [handle])
         worker.wire.send({
             "job": None if job is None else asdict(job), "limits": asdict(self.limits), "backend": self.back_end,
-            "size": size,
+            "size": size, "copy": copy,
         })  # fmt: skip
 
     def _answer(self, worker: _Process, file: BinaryIO, deadline: float) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 It gets the descriptor of an open file or asks its parent for bytes, and gives frames through shared memory. Before its
 first job it gives up the network and every other file. Whatever a file does to libav ends at most this process.
 
-Messages (JSON over one socket): in `job`, `ack`, `bytes`; out `ready`, `facts`, `frames`, `end`, `fault`, `read`.
+Messages, JSON over one socket: in `job`, `ack`, `bytes`; out `ready`, `facts`, `frames`, `copied`, `end`, `fault`, and
+`read` for bytes.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from curate.errors import InputRejected
 from curate.media import confine
-from curate.media.decode import Frame, frames, probe
+from curate.media.backends.pyav import PyAV
+from curate.media.cutting import copied
+from curate.media.decode import Frame, frames, probe, sniffed
 from curate.media.facts import Fit, Job, Limits
 from curate.media.frames import Frames
 from curate.media.shared import LARGEST, Buffers, Packer
@@ -83,7 +88,9 @@ class Worker:
         back_end = resolve("backend", message["backend"])()
         try:
             with self._file(message) as file:
-                if message["job"] is None:
+                if message["copy"] is not None:
+                    self._copy(file, message["copy"], limits)
+                elif message["job"] is None:
                     self.wire.send({"facts": probe(back_end, file, limits).as_row()})
                 else:
                     job = _job(message["job"])
@@ -95,6 +102,15 @@ class Worker:
             self.wire.send({"unreadable": str(error)})
         except MemoryError as error:
             self.wire.send({"fault": ["limit:memory", str(error) or "decoding needs more than the limit"]})
+
+    def _copy(self, file: BinaryIO, span: list[int], limits: Limits) -> None:
+        with PyAV().open(file, sniffed(file), "full", limits) as opened:
+            data = copied(opened, *span)
+        if data is not None and len(data) > self._buffers.size:
+            self._buffers.resize(len(data))
+        if data is not None:
+            self._buffers.array(0, 0, (len(data),))[...] = np.frombuffer(data, np.uint8)
+        self.wire.send({"copied": None if data is None else len(data), "size": self._buffers.size})
 
     def _file(self, message: dict[str, Any]) -> BinaryIO:
         if message["size"] is None:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from curate.ledger import OUTCOMES, Ledger, funnel
-from curate.plan import Plan
+from curate.plan import CLIP_WORKS, Plan
 from curate.report.words import length, number, share
 from curate.spec import Rule
 
@@ -21,6 +21,7 @@ _TITLES = {
     "caption": "Caption",
     "check": "Check captions",
     "latent": "Encode",
+    "mp4": "Cut",
 }
 
 
@@ -59,7 +60,7 @@ def _order(plan: Plan, losses: dict[str, list[dict[str, Any]]]) -> list[str]:
     """Steps as they decide; steps that only the ledger knows (screens) stand between the rules and deduplication."""
     before = ["probe", "split", _MEASURE, *(_KEEP + name for name in plan.rules)]
     after = ["dedup"] if plan.dedup is not None or "dedup" in losses else []
-    after += [stage for stage in ("caption", "check", "latent") if stage in plan.tables]
+    after += [stage for stage in CLIP_WORKS if stage in plan.tables]
     between = sorted(set(losses) - set(before) - set(after))
     return [*before, *between, *after]
 

@@ -4,6 +4,7 @@ media     one decode pass a source: probe, split, scores, hashes, proxies
 caption   captions from measured columns and proxies
 check     faults of captions
 latent    latents of the clip's frames
+mp4       the clip as a file of its own
 text      text features, a row a distinct text
 """
 
@@ -37,11 +38,13 @@ def make_work(name: str, plan: Plan) -> Work:
     """The work of this name."""
     from curate.stages.caption import CaptionWork
     from curate.stages.check import CheckWork
+    from curate.stages.cut import CutWork
     from curate.stages.encode import LatentWork, TextWork
     from curate.stages.media import MediaWork
 
     works: dict[str, type[Work]] = {
-        "media": MediaWork, "caption": CaptionWork, "check": CheckWork, "latent": LatentWork, "text": TextWork,
+        "media": MediaWork, "caption": CaptionWork, "check": CheckWork, "latent": LatentWork, "mp4": CutWork,
+        "text": TextWork,
     }  # fmt: skip
     return works[name](plan)  # type: ignore[call-arg]
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from curate import ids, schema
 from curate.decisions import good_captions
 from curate.ledger import Ledger, funnel
-from curate.plan import Plan
+from curate.plan import Plan, Table
 from curate.spec import REQUIRED_CATEGORIES
 from curate.store import Store, ids_of, read_columns, rows_digest
 
@@ -43,6 +43,7 @@ def export(plan: Plan, store: Store, ledger: Ledger, out: Path) -> str:
     }  # fmt: skip
     info = write_dataset(
         out / "dataset", _clips(plan, store, kept), _texts(plan, store, kept), header, receipt(plan, ledger),
+        files=_files(plan, store, kept) if "mp4" in plan.tables else None,
         shard_rows=plan.stages.export.shard_rows, row_group_rows=plan.stages.export.row_group_rows,
     )  # fmt: skip
     return info.digest
@@ -64,6 +65,7 @@ def export_key(plan: Plan, ledger: Ledger) -> str:
     kept = _columns(ledger)
     what = [
         VERSION, plan.spec.name, plan.tables["latent"].key, plan.tables["text"].key,
+        plan.tables["mp4"].key if "mp4" in plan.tables else None,
         plan.stages.export.model_dump(mode="json"), rows_digest(kept, kept.schema.names, "clip_id"),
         receipt(plan, ledger),
     ]  # fmt: skip
@@ -108,15 +110,15 @@ def _columns(ledger: Ledger) -> pa.Table:
     return rows.take(pc.sort_indices(rows["clip_id"]))
 
 
-class _Latents:
-    """Latents by clip id out of their parts."""
+class _Heavy:
+    """Rows of a table with heavy columns by clip id, out of their parts."""
 
-    def __init__(self, plan: Plan, store: Store) -> None:
-        self._store, self._schema = store, schema.LATENT
-        self._names = [field.name for field in schema.LATENT if field not in schema.OUTCOME]
+    def __init__(self, table: Table, store: Store) -> None:
+        self._store = store
+        self._names = [field.name for field in table.schema if field not in schema.OUTCOME]
         self._open: OrderedDict[str, pa.Table] = OrderedDict()
         self._place: dict[str, tuple[str, int]] = {}
-        for part in store.parts(plan.tables["latent"].name):
+        for part in store.parts(table.name):
             rows = read_columns(store.out / part.path, ["clip_id"])
             standing = ids_of(store.standing(part, rows, "clip_id"), "clip_id")
             for row, clip in enumerate(rows["clip_id"].to_pylist()):
@@ -124,7 +126,7 @@ class _Latents:
                     self._place.setdefault(clip, (part.path, row))
 
     def row(self, clip: str) -> pa.Table:
-        """The latent row of a clip, a table of one row."""
+        """The row of a clip, a table of one row."""
         path, row = self._place[clip]
         if path not in self._open:
             self._open[path] = read_columns(self._store.out / path, self._names)
@@ -135,7 +137,7 @@ class _Latents:
 
 
 def _clips(plan: Plan, store: Store, kept: pa.Table) -> Iterator[pa.Table]:
-    latents = _Latents(plan, store)
+    latents = _Heavy(plan.tables["latent"], store)
     clips = kept["clip_id"].to_pylist()
     for start in range(0, len(clips), _CHUNK):
         chunk = clips[start : start + _CHUNK]
@@ -144,6 +146,13 @@ def _clips(plan: Plan, store: Store, kept: pa.Table) -> Iterator[pa.Table]:
         for name in beside.schema.names[1:]:
             table = table.append_column(beside.schema.field(name), beside[name])
         yield table
+
+
+def _files(plan: Plan, store: Store, kept: pa.Table) -> Iterator[pa.Table]:
+    """The kept clips' mp4 files, a table of one row each."""
+    files = _Heavy(plan.tables["mp4"], store)
+    for clip in kept["clip_id"].to_pylist():
+        yield files.row(clip)
 
 
 def _texts(plan: Plan, store: Store, kept: pa.Table) -> Iterator[pa.Table]:
