@@ -1,4 +1,4 @@
-"""The protocols that an extension sees: `Frames`, `Score`, `Clip`, `Captioner`, `Detector`.
+"""The protocols that an extension sees: `Frames`, `Score`, `Clip`, `Captioner`, `Detector`, `Boundary`.
 
 Shape legend: T frames, H height, W width, C channels (1 for gray, 3 for rgb), all uint8.
 """
@@ -20,7 +20,8 @@ Reduce = Literal["mean", "max", "min", "p95"]
 class Frames:
     """A request for sampled frames, on the grid k/fps counted from the source's first frame.
 
-    fps: frames per second; a source slower than that gives each of its frames once.
+    fps: frames per second; a source slower than that gives each of its frames once; 0: every frame (for detectors:
+        its pixels are thinned before they are averaged, which is what makes every frame affordable).
     short_side: pixels of the shorter side after scaling (never enlarged); the aspect ratio is kept.
     colour: ``gray`` (T, H, W, 1) or ``rgb`` (T, H, W, 3).
     """
@@ -124,18 +125,40 @@ class Captioner(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Boundary:
+    """Where one scene ends and the next begins, in frame numbers of the source.
+
+    start: the first frame that is no longer only the old scene; end: the first frame that is only the new one. They are
+    equal for a hard cut; frames start <= n < end of a gradual transition belong to neither scene.
+    confidence: 0..1, how sure the detector is.
+    """
+
+    start: int
+    end: int
+    confidence: float = 1.0
+
+
 class Detector(Protocol):
-    """Finds scene boundaries while frames stream by."""
+    """Finds scene boundaries while frames stream by. Parameters are those of `__init__`, checked there.
+
+    frames: what it sees of every frame (`Frames.fps` 0), or None for a detector that looks at nothing. What it holds
+    is bounded by seconds of footage, never by the length of the source.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]
     frames: ClassVar[Frames | None]
 
-    def push(self, frame_HWC: np.ndarray, time_s: float, index: int) -> list[int]:
-        """Take the next frame; return the indices of frames that are found to start a new scene."""
+    def push(self, frames_THWC: np.ndarray, times_s: Sequence[float], index: int) -> list[Boundary]:
+        """Take the next frames, the first of which is number `index`; return boundaries that are decided by now.
+
+        Boundaries come in order, never before one that was returned already, and may lie in frames of earlier calls.
+        Where batches begin and end never changes the result.
+        """
         ...
 
-    def finish(self) -> list[int]:
+    def finish(self) -> list[Boundary]:
         """Return the boundaries that only the end of the stream decides."""
         ...
 
