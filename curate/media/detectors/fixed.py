@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from curate.stage import Boundary
 
 
 class Fixed:
@@ -12,10 +16,10 @@ class Fixed:
     version = 1
     frames = None
 
-    def push(self, frame_HWC: np.ndarray, time_s: float, index: int) -> list[int]:
-        """Take a frame and find nothing."""
+    def push(self, frames_THWC: np.ndarray, times_s: Sequence[float], index: int) -> list[Boundary]:
+        """Take frames and find nothing."""
         return []
 
-    def finish(self) -> list[int]:
+    def finish(self) -> list[Boundary]:
         """Find nothing."""
         return []
