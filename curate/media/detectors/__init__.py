@@ -1,1 +1,1 @@
-"""Scene detectors: one a file, fed frame by frame from the decode pass. See `curate.stage.Detector`."""
+"""Scene detectors: one a file, fed with every frame of the decode pass. See `curate.stage.Detector`."""
