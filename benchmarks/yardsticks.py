@@ -53,10 +53,10 @@ class InProcess:
         with open(url, "rb") as file:
             return decode.probe(self._back_end, file, Limits())
 
-    def frames(self, url: str, job: Job) -> Iterator[decode.Frame]:
+    def frames(self, url: str, job: Job, told: Any = None) -> Iterator[decode.Frame]:
         """As `Reader.frames`."""
         with open(url, "rb") as file:
-            yield from decode.frames(self._back_end, file, job, Limits())
+            yield from decode.frames(self._back_end, file, job, Limits(), told)
 
     def close(self) -> None:
         """Nothing is open."""

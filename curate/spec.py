@@ -75,7 +75,7 @@ class Split(OpenModel):
     scenes that are there. How much is missing is recorded either way.
     """
 
-    detector: str = "adaptive"
+    detector: str = "fast"
     min_s: float = Field(default=1.0, ge=0)
     max_s: float = Field(default=20.0, gt=0)
     truncated: Literal["quarantine", "keep"] = "quarantine"

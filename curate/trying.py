@@ -73,7 +73,7 @@ def _spec(name: str, folder: str, overrides: list[str]) -> Spec:
     stages: dict[str, Any] = {"split": {"detector": "fixed", "min_s": 0, "max_s": _WHOLE}}
     if name == "split":
         # Lengths are a matter of the pipeline; here the scenes themselves are asked for.
-        stages["split"] = {"detector": "adaptive", "min_s": 0, "max_s": _WHOLE, **given}
+        stages["split"] = {"detector": "fast", "min_s": 0, "max_s": _WHOLE, **given}
     elif name == "dedup":
         stages["score"] = ["sharpness"]
         stages["dedup"] = {"exact": {}, "perceptual": given}

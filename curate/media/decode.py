@@ -6,7 +6,7 @@ Nothing here opens a file, and nothing else touches a decoder.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -47,11 +47,15 @@ def probe(back_end: BackEnd, file: BinaryIO, limits: Limits) -> Probe:
         return opened.facts()
 
 
-def frames(back_end: BackEnd, file: BinaryIO, job: Job, limits: Limits) -> Iterator[Frame]:
-    """The frames of a job in presentation order. Raises InputRejected."""
+def frames(
+    back_end: BackEnd, file: BinaryIO, job: Job, limits: Limits, told: Callable[[Probe], None] | None = None
+) -> Iterator[Frame]:
+    """The frames of a job in presentation order; `told` hears the facts before the first. Raises InputRejected."""
     kind = sniffed(file)
     try:
         with back_end.open(file, kind, job.quality, limits) as opened:
+            if told is not None:
+                told(opened.facts())
             yield from _pictured(opened, job, seek=job.start_pts is not None)
     except SeekMissed:
         file.seek(0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, Protocol
 
 import cv2
@@ -32,9 +31,7 @@ Row = dict[str, Any]
 class ReadsSources(Protocol):
     """What the pass needs of `curate.media.reader.Reader`."""
 
-    def probe(self, url: str) -> Probe: ...
-
-    def frames(self, url: str, job: Job) -> Iterator[Frame]: ...
+    def frames(self, url: str, job: Job, told: Callable[[Probe], None] | None = None) -> Iterator[Frame]: ...
 
 
 @dataclass(frozen=True)
@@ -66,26 +63,20 @@ def _wants(which: set[str] | None, clip: str) -> bool:
 
 
 class DecodePass:
-    """Runs one request; `run` yields (stage, row) pairs."""
+    """Runs one request; `run` yields (stage, row) pairs. `facts` are the source's, once its decoder has told them."""
 
-    def __init__(
-        self,
-        request: PassRequest,
-        reader: ReadsSources,
-        alive: Callable[[], None] = lambda: None,
-        facts: Probe | None = None,
-    ) -> None:
-        """`facts` are the source's, if they are at hand."""
+    _scene: Scene  # made when the facts are told, before the first frame
+
+    def __init__(self, request: PassRequest, reader: ReadsSources, alive: Callable[[], None] = lambda: None) -> None:
         self.request = request
         self._reader = reader
         self._alive = alive
-        self.facts = facts or reader.probe(request.url)
+        self.facts: Probe | None = None
         grids = {score.frames for score in request.scores.values()}
         if request.proxies is None or request.proxies:
             grids.add(PROXY)
         self._spools = {grid: Spool() for grid in sorted(grids, key=repr)}
         self._hash_content = request.content is None or bool(request.content)
-        self._scene = Scene(request.source_id, self.facts, request.min_s, request.max_s)
         self._clips: list[Row] = []
         self._boundaries: list[Row] = []
         self._opened_by = 1.0  # confidence of the boundary before the open scene; the file's beginning is sure
@@ -108,10 +99,14 @@ class DecodePass:
             for spool in self._spools.values():
                 spool.close()
 
+    def _told(self, facts: Probe) -> None:
+        self.facts = facts
+        self._scene = Scene(self.request.source_id, facts, self.request.min_s, self.request.max_s)
+
     def _stream(self, *views: Frames) -> Iterator[Frame]:
         """Every frame once; the scene and the spools hear each of them."""
         job = Job(views=tuple(sorted({*self._spools, *views}, key=repr)), digest=self._hash_content)
-        for frame in self._reader.frames(self.request.url, job):
+        for frame in self._reader.frames(self.request.url, job, self._told):
             self._scene.add(frame)
             self._corrupt += frame.corrupt
             self._interlaced += frame.interlaced
@@ -120,20 +115,12 @@ class DecodePass:
                     spool.append(frame.index, frame.time_s, frame.views[grid])
             self._alive()
             yield frame
-        if self._scene.count == 0:
-            raise InputRejected("decode:no_frames", "the decoder ended without an error and without a frame")
-        missing_s, declared_s = self._missing_s(), self.facts.duration_s
+        assert self.facts is not None  # a source without a frame ended in an InputRejected
+        missing_s, declared_s = self._scene.missing_s(), self.facts.duration_s
         # A stream says its own length; a container's may be that of a sound track that goes on.
         allowed_s = 0.05 * declared_s + 0.1 if self.facts.duration_of == "stream" else 0.2 * declared_s + 1.0
         if missing_s > allowed_s and not self.request.keep_truncated:
             raise InputRejected("decode:truncated", f"the last {missing_s:.1f} of {declared_s:.1f} s are missing")
-
-    def _missing_s(self) -> float:
-        """Seconds between the end of the last frame and the declared end; 0 for an image."""
-        if self.facts.kind == "image" or not self.facts.duration_s:
-            return 0.0
-        end_s = float(self._scene.end_pts * Fraction(self.facts.time_base))
-        return max(0.0, self.facts.start_s + self.facts.duration_s - end_s)
 
     def _detect(self) -> Iterator[tuple[str, Row]]:
         assert self.request.detector is not None
@@ -163,7 +150,7 @@ class DecodePass:
             "detector": detector,
             "clips": self._clips,
             "boundaries": self._boundaries,
-            "missing_s": self._missing_s(),
+            "missing_s": self._scene.missing_s(),
             "corrupt_frames": self._corrupt,
             "interlaced_frames": self._interlaced,
         }
@@ -251,8 +238,8 @@ class DecodePass:
             pixels_THWC, times = sampled.frames(score.frames)
             info = Clip(
                 clip_id=clip["clip_id"],
-                width=self.facts.width,
-                height=self.facts.height,
+                width=self._scene.facts.width,
+                height=self._scene.facts.height,
                 num_frames=clip["num_frames"],
                 duration_s=clip["end_s"] - clip["start_s"],
                 times_s=tuple(times),

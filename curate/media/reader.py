@@ -6,7 +6,7 @@ frame is decoded and made small by fixed rules: `VERSION` names them, and is par
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -47,14 +47,16 @@ class Reader:
         with opened(url) as file, self._sandbox() as sandbox:
             return sandbox.probe(file)
 
-    def frames(self, url: str, job: Job) -> Iterator[Frame]:
+    def frames(self, url: str, job: Job, told: Callable[[Probe], None] | None = None) -> Iterator[Frame]:
         """The frames of a job, in presentation order; a span gives the frames that a decode of the whole file gives.
+
+        `told` hears the facts before the first frame, for the cost of neither a second opening nor a second decoding.
 
         Raises:
             InputRejected: the source cannot be opened or decoded to the end, or a frame carries no time.
         """
         with opened(url) as file, self._sandbox() as sandbox:
-            yield from sandbox.frames(file, job)
+            yield from sandbox.frames(file, job, told)
 
     def copy(self, url: str, start_pts: int, end_pts: int, num_frames: int) -> bytes | None:
         """A span's packets as an mp4 of its own, None where they do not make exactly its frames.

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -50,9 +50,12 @@ class Sandbox:
         (answer,) = self._run(file, None)
         return Probe(**answer["facts"])
 
-    def frames(self, file: BinaryIO, job: Job) -> Iterator[Frame]:
-        """The frames of an open file in presentation order. Raises InputRejected."""
-        for message in self._run(file, job):
+    def frames(self, file: BinaryIO, job: Job, told: Callable[[Probe], None] | None = None) -> Iterator[Frame]:
+        """The frames of an open file in presentation order; `told` hears the facts first. Raises InputRejected."""
+        for message in self._run(file, job, facts=told is not None):
+            if told is not None and "facts" in message:
+                told(Probe(**message["facts"]))
+                continue
             assert self._worker is not None
             made = unpacked(message, self._worker.buffers, job.views)
             self._worker.wire.send({"ack": True})
@@ -77,11 +80,13 @@ class Sandbox:
 
     # -- one job -----------------------------------------------------------------------------------------------
 
-    def _run(self, file: BinaryIO, job: Job | None, copy: list[int] | None = None) -> Iterator[dict[str, Any]]:
+    def _run(
+        self, file: BinaryIO, job: Job | None, copy: list[int] | None = None, facts: bool = False
+    ) -> Iterator[dict[str, Any]]:
         worker = self._ready()
         done = False
         try:
-            self._ask(worker, file, job, copy)
+            self._ask(worker, file, {"job": None if job is None else asdict(job), "copy": copy, "facts": facts})
             deadline = time.monotonic() + self.limits.total_seconds
             while True:
                 message = self._answer(worker, file, deadline)
@@ -102,7 +107,7 @@ class Sandbox:
             if not done:  # a fault, or frames that nobody wants any more: what it holds is not trusted
                 self.close()
 
-    def _ask(self, worker: _Process, file: BinaryIO, job: Job | None, copy: list[int] | None) -> None:
+    def _ask(self, worker: _Process, file: BinaryIO, request: dict[str, Any]) -> None:
         handle = _descriptor(file)
         size = None
         if handle is None:
@@ -113,10 +118,8 @@ class Sandbox:
         else:
             os.lseek(handle, 0, os.SEEK_SET)
             socket.send_fds(worker.files, [b"f"], [handle])
-        worker.wire.send({
-            "job": None if job is None else asdict(job), "limits": asdict(self.limits), "backend": self.back_end,
-            "size": size, "copy": copy,
-        })  # fmt: skip
+        limits = asdict(self.limits)
+        worker.wire.send({**request, "limits": limits, "backend": self.back_end, "size": size})
 
     def _answer(self, worker: _Process, file: BinaryIO, deadline: float) -> dict[str, Any]:
         """The next message that is not a question for bytes, which are read for it."""

@@ -30,7 +30,7 @@ class Scene:
     """Frames since the last boundary. It forgets those of scenes that are closed, so memory is that of one scene."""
 
     def __init__(self, source_id: str, facts: Probe, min_s: float, max_s: float) -> None:
-        self._source_id, self._facts, self._min_s, self._max_s = source_id, facts, min_s, max_s
+        self._source_id, self.facts, self._min_s, self._max_s = source_id, facts, min_s, max_s
         self._time_base = Fraction(facts.time_base)
         self.start = 0  # number of its first frame
         self._pts: list[int] = []
@@ -53,7 +53,7 @@ class Scene:
 
     def _usual_step(self) -> int:
         """Ticks of one frame, from the declared rate: the length of a last frame that does not say it."""
-        return round(1 / (self._facts.fps * self._time_base)) if self._facts.fps > 0 else 1
+        return round(1 / (self.facts.fps * self._time_base)) if self.facts.fps > 0 else 1
 
     def pts(self, number: int) -> int:
         """Presentation time of a frame; behind the last one, the end of it."""
@@ -62,6 +62,12 @@ class Scene:
     def seconds(self, pts: int) -> float:
         """Seconds from the source's first frame."""
         return float((pts - self.first_pts) * self._time_base)
+
+    def missing_s(self) -> float:
+        """Seconds between the end of the last frame and the declared end; 0 for an image."""
+        if self.facts.kind == "image" or not self.facts.duration_s:
+            return 0.0
+        return max(0.0, self.facts.start_s + self.facts.duration_s - float(self.end_pts * self._time_base))
 
     def content_hash(self, first: int, end: int) -> str:
         """Hash of the decoded frames first <= n < end, 32 hex digits."""
@@ -93,7 +99,7 @@ class Scene:
     def _clip(self, first: int, end: int, end_pts: int, confidence: float) -> Row:
         start_pts = self.pts(first)
         start_s, end_s = self.seconds(start_pts), self.seconds(end_pts)
-        facts = self._facts
+        facts = self.facts
         name = ids.clip_id(self._source_id, facts.stream_index, start_pts, end_pts, facts.time_base)
         return {
             "clip_id": name,

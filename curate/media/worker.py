@@ -26,7 +26,7 @@ from curate.media import confine
 from curate.media.backends.pyav import PyAV
 from curate.media.cutting import copied
 from curate.media.decode import Frame, frames, probe, sniffed
-from curate.media.facts import Fit, Job, Limits
+from curate.media.facts import Fit, Job, Limits, Probe
 from curate.media.frames import Frames
 from curate.media.shared import LARGEST, Buffers, Packer
 from curate.registry import resolve
@@ -91,10 +91,11 @@ class Worker:
                 if message["copy"] is not None:
                     self._copy(file, message["copy"], limits)
                 elif message["job"] is None:
-                    self.wire.send({"facts": probe(back_end, file, limits).as_row()})
+                    self._tell(probe(back_end, file, limits))
                 else:
                     job = _job(message["job"])
-                    self._send(frames(back_end, file, job, limits), job)
+                    told = self._tell if message["facts"] else None
+                    self._send(frames(back_end, file, job, limits, told), job)
             self.wire.send({"end": True})
         except InputRejected as error:
             self.wire.send({"fault": [error.reason, error.detail]})
@@ -102,6 +103,9 @@ class Worker:
             self.wire.send({"unreadable": str(error)})
         except MemoryError as error:
             self.wire.send({"fault": ["limit:memory", str(error) or "decoding needs more than the limit"]})
+
+    def _tell(self, facts: Probe) -> None:
+        self.wire.send({"facts": facts.as_row()})
 
     def _copy(self, file: BinaryIO, span: list[int], limits: Limits) -> None:
         with PyAV().open(file, sniffed(file), "full", limits) as opened:

@@ -32,19 +32,41 @@ class MediaWork:
     def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
         """Probe and pass over one source."""
         row = rows[0]
-        facts = None
-        if row["probe"]:
-            try:
-                facts = self.reader.probe(row["url"])
-            except Unreachable:
-                raise  # it says nothing about the source: the next run has its turn
-            except InputRejected as error:
+        if row["split"] or row["clips"]:
+            yield from self._pass(row, alive)
+            return
+        try:
+            facts = self.reader.probe(row["url"])
+        except Unreachable:
+            raise  # it says nothing about the source: the next run has its turn
+        except InputRejected as error:
+            yield "probe", {"source_id": row["id"], **fault_columns(error.reason, error.detail)}
+            return
+        yield "probe", {"source_id": row["id"], **facts.as_row()}
+
+    def _pass(self, row: Row, alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
+        """The pass, which learns the facts on its way; a source that gives none has a probe row that says why."""
+        decoding = DecodePass(self._request(row), self.reader, alive)
+        untold = row["probe"]
+        try:
+            for result in decoding.run():
+                if untold:
+                    untold = False
+                    yield self._told(row, decoding)
+                yield result
+        except Unreachable:
+            raise
+        except InputRejected as error:
+            if untold and decoding.facts is None:
                 yield "probe", {"source_id": row["id"], **fault_columns(error.reason, error.detail)}
                 return
-            yield "probe", {"source_id": row["id"], **facts.as_row()}
-        if not row["split"] and not row["clips"]:
-            return
-        yield from DecodePass(self._request(row), self.reader, alive, facts).run()
+            if untold:
+                yield self._told(row, decoding)
+            raise
+
+    def _told(self, row: Row, decoding: DecodePass) -> tuple[str, Row]:
+        assert decoding.facts is not None
+        return "probe", {"source_id": row["id"], **decoding.facts.as_row()}
 
     def _request(self, row: Row) -> PassRequest:
         split = self.plan.stages.split
