@@ -31,6 +31,12 @@ RESOLUTION = (
 )
 # A pan measured .158 in daylight scores .029 at a fifth of the light: below this mean luma nothing is said of motion.
 DARKEST_MOTION = 0.15
+# What the camera does, by the names of the score `camera`.
+CAMERA = {
+    "static": "is still", "pan_left": "pans left", "pan_right": "pans right", "tilt_up": "tilts up",
+    "tilt_down": "tilts down", "zoom_in": "zooms in", "zoom_out": "zooms out", "roll_cw": "rolls clockwise",
+    "roll_ccw": "rolls counter-clockwise", "shaky": "shakes", "mixed": "moves",
+}  # fmt: skip
 FEWEST_EDGES = 0.01  # share of pixels on an edge; below it the sharpness score is noise
 SQUARE = 1.05  # sides within 5 % of each other
 MOSTLY, SOME = 0.5, 0.08  # shares of the pixels from which a colour fills the picture, and is worth a word
@@ -41,7 +47,7 @@ class Template:
     """Describes clips in a short and a dense caption; the same columns give the same words."""
 
     name: ClassVar[str] = "template"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = (
         "duration_s",
         "width",
@@ -55,6 +61,7 @@ class Template:
         "gist.colours",
         "gist.shares",
     )
+    uses: ClassVar[tuple[str, ...]] = ("camera.motion",)
     kinds: ClassVar[tuple[str, ...]] = ("short", "dense")
 
     def __init__(self, kinds: Sequence[str] = kinds) -> None:
@@ -76,6 +83,7 @@ class Template:
             "brightness": _level(clip.get("exposure.brightness"), BRIGHTNESS),
             "focus": _level(clip.get("sharpness.score"), SHARPNESS) if _edges_were_seen(clip) else None,
             "colours": _colours(clip.get("gist.colours"), clip.get("gist.shares")),
+            "camera": CAMERA.get(clip.get("camera.motion") or "") if _motion_was_seen(clip) else None,
         }
         what = f"A {facts['orientation']} image" if still else f"A {facts['orientation']} video"
         length = "" if still else f" of {_seconds(clip['duration_s'])}"
@@ -96,6 +104,8 @@ def _dense(what: str, clip: Mapping[str, Any], facts: Mapping[str, str | None]) 
         sentences.append("The picture is " + ", ".join(looks + ([facts["colours"]] if facts["colours"] else [])) + ".")
     if facts["motion"]:
         sentences.append(f"There is {facts['motion']}.")
+    if facts["camera"]:
+        sentences.append(f"The camera {facts['camera']}.")
     return " ".join(sentences)
 
 

@@ -7,7 +7,6 @@ a clip id is its span, so rows of a clip hold whichever split asked for it.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import pyarrow as pa
 from curate import schema
 from curate.errors import SpecError
 from curate.ids import fingerprint
-from curate.registry import nearest, resolve
+from curate.registry import build, nearest, resolve
 from curate.spec import REQUIRED_CATEGORIES, Rule, Spec
 from curate.stage import Score, Screen
 
@@ -129,8 +128,11 @@ class Plan:
         names = [field.name for field in score.fields]
         if column and column not in names:
             raise SpecError(f"keep.{name}: {stage} has no column {column!r}; {nearest(column, names)}")
-        if rule.allow or rule.deny:
-            raise SpecError(f"keep.{name}: a score takes min and max")
+        is_text = pa.types.is_string(score.fields[names.index(column or names[0])].type)
+        if is_text and (rule.min is not None or rule.max is not None):
+            raise SpecError(f"keep.{name}: a text takes allow and deny, not min or max")
+        if not is_text and (rule.allow or rule.deny):
+            raise SpecError(f"keep.{name}: a number takes min and max, not allow or deny")
         if not column or column == names[0]:
             wrong = {"better": "max", "worse": "min"}.get(score.higher_is)
             if wrong and getattr(rule, wrong) is not None and getattr(rule, "min" if wrong == "max" else "max") is None:
@@ -180,13 +182,24 @@ class Plan:
         if self.stages.caption is None:
             return None
         captioner = build("captioner", self.stages.caption.with_, self.stages.caption.params, own=("with", "kinds"))
-        known = {f"{name}.{field.name}" for name, score in self.scores.items() for field in score.fields}
+        known = self._measured_columns()
         # Only what the bytes decide: metadata may change without the clip's id, and so without the caption's key.
         known |= {name for name, kind in CLIP_COLUMNS.items() if kind == "number"}
         for need in captioner.needs:
             if need not in known:
                 raise SpecError(f"caption: {captioner.name} reads {need!r}; add its score to `score:`")
         return captioner
+
+    def _measured_columns(self) -> set[str]:
+        return {f"{name}.{field.name}" for name, score in self.scores.items() for field in score.fields}
+
+    @property
+    def caption_columns(self) -> list[str]:
+        """Columns that the captioner is given: those it needs, and of those it uses what is measured."""
+        if self.captioner is None:
+            return []
+        measured = self._measured_columns()
+        return [*self.captioner.needs, *(name for name in self.captioner.uses if name in measured)]
 
     # -- keys --------------------------------------------------------------------------------------------------
 
@@ -225,7 +238,7 @@ class Plan:
             )
         tables = {stage: Table(stage, _key(stage, what), rows) for stage, (what, rows) in identities.items()}
         if self.captioner is not None and self.stages.caption is not None:
-            read = sorted({need.partition(".")[0] for need in self.captioner.needs} & tables.keys())
+            read = sorted({need.partition(".")[0] for need in self.caption_columns} & tables.keys())
             what = {
                 **_identity(type(self.captioner)),
                 "spec": self.stages.caption.model_dump(mode="json"),
@@ -290,24 +303,6 @@ class Plan:
     def snapshot_key(self, stage: str, what: Any) -> str:
         """Key of a dataset-wide stage: what it is, and the digest of what it read."""
         return _key(stage, what)
-
-
-def build(kind: str, name: str, params: dict[str, Any], own: tuple[str, ...] = ()) -> Any:
-    """Create the named class; wrong parameters are a SpecError that lists the right ones.
-
-    `own` are the keys of the stage itself, which stand beside the parameters in the spec.
-    """
-    made = resolve(kind, name)
-    known = [*own, *inspect.signature(made).parameters]
-    for key in params:
-        if key not in known:
-            raise SpecError(f"{kind} {name}: unknown key {key!r}; {nearest(key, known)}")
-    try:
-        return made(**params)
-    except TypeError as error:
-        raise SpecError(f"{kind} {name}: {error}; its parameters: {', '.join(known) or 'none'}") from error
-    except ValueError as error:
-        raise SpecError(f"{kind} {name}: {error}") from error
 
 
 def _identity(made: type) -> dict[str, Any]:

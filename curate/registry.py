@@ -67,3 +67,21 @@ def resolve(kind: str, name: str) -> Any:
             if member.__module__ == module.__name__ and member.__dict__.get("name") == name:
                 return member
     raise SpecError(f"{name!r} is not a {kind}: its module has no class with name = {name!r}")
+
+
+def build(kind: str, name: str, params: dict[str, Any], own: tuple[str, ...] = ()) -> Any:
+    """Create the named class; wrong parameters are a SpecError that lists the right ones.
+
+    `own` are the keys of the stage itself, which stand beside the parameters in the spec.
+    """
+    made = resolve(kind, name)
+    known = [*own, *inspect.signature(made).parameters]
+    for key in params:
+        if key not in known:
+            raise SpecError(f"{kind} {name}: unknown key {key!r}; {nearest(key, known)}")
+    try:
+        return made(**params)
+    except TypeError as error:
+        raise SpecError(f"{kind} {name}: {error}; its parameters: {', '.join(known) or 'none'}") from error
+    except ValueError as error:
+        raise SpecError(f"{kind} {name}: {error}") from error

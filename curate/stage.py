@@ -101,11 +101,15 @@ class Caption:
 
 
 class Captioner(Protocol):
-    """Describes clips from their measured columns and, if it asks for them, their proxies."""
+    """Describes clips from their measured columns and, if it asks for them, their proxies.
+
+    needs: columns that the spec must measure. uses: columns that are given where the spec measures them.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]
     needs: ClassVar[tuple[str, ...]]
+    uses: ClassVar[tuple[str, ...]]
 
     def describe(self, clips: Sequence[Mapping[str, Any]]) -> list[Caption]:
         """Return one caption per clip; `clips` are ledger rows with the columns in `needs`."""

@@ -92,7 +92,7 @@ def _column(plan: Plan, store: Store, clips: pa.Table, name: str) -> pa.ChunkedA
 
 
 def _columns(plan: Plan, clips: pa.Table) -> list[str]:
-    read = list(plan.captioner.needs) if plan.captioner is not None else []
+    read = plan.caption_columns
     written = [name for name in clips.schema.names if name in ("caption.short", "caption.dense")]
     box = [f"borders.{edge}" for edge in ("left", "top", "right", "bottom")] if plan.crops else []
     return list(dict.fromkeys([*_SPAN, *read, *written, *box]))

@@ -108,13 +108,37 @@ def test_mistakes_are_named(tmp_path, old, new, says):
         ("[motion, sharpness]", "[{motion: {speed: 3}}]", r"score motion: unknown key 'speed'"),
         ("{min_s: 2, max_s: 20}", "{detector: adaptif}", r"unknown detector 'adaptif'; nearest: adaptive"),
         ("{min_s: 2, max_s: 20}", "{min_s: 5, max_s: 2}", r"max_s is below min_s"),
-        ("{min_s: 2, max_s: 20}", "{threshold: high}", r"detector adaptive: threshold must be a number, got 'high'"),
-        ("{min_s: 2, max_s: 20}", "{threshold: 0}", r"detector adaptive: threshold must be above 0"),
-        ("{min_s: 2, max_s: 20}", "{threshold: true}", r"detector adaptive: threshold must be a number"),
-        ("{min_s: 2, max_s: 20}", "{window: 2.5}", r"detector adaptive: window must be a whole number, got 2.5"),
-        ("{min_s: 2, max_s: 20}", "{window: 0}", r"detector adaptive: window must be at least 1"),
-        ("{min_s: 2, max_s: 20}", "{min_content: -1}", r"detector adaptive: min_content must be at least 0"),
-        ("{min_s: 2, max_s: 20}", "{min_scene_s: [1]}", r"detector adaptive: min_scene_s must be a number"),
+        (
+            "{min_s: 2, max_s: 20}",
+            "{detector: adaptive, threshold: high}",
+            r"detector adaptive: threshold must be a number, got 'high'",
+        ),
+        (
+            "{min_s: 2, max_s: 20}",
+            "{detector: adaptive, threshold: 0}",
+            r"detector adaptive: threshold must be above 0",
+        ),
+        (
+            "{min_s: 2, max_s: 20}",
+            "{detector: adaptive, threshold: true}",
+            r"detector adaptive: threshold must be a number",
+        ),
+        (
+            "{min_s: 2, max_s: 20}",
+            "{detector: adaptive, window: 2.5}",
+            r"detector adaptive: window must be a whole number, got 2.5",
+        ),
+        ("{min_s: 2, max_s: 20}", "{detector: adaptive, window: 0}", r"detector adaptive: window must be at least 1"),
+        (
+            "{min_s: 2, max_s: 20}",
+            "{detector: adaptive, min_content: -1}",
+            r"detector adaptive: min_content must be at least 0",
+        ),
+        (
+            "{min_s: 2, max_s: 20}",
+            "{detector: adaptive, min_scene_s: [1]}",
+            r"detector adaptive: min_scene_s must be a number",
+        ),
     ],
 )
 def test_what_a_plan_refuses(tmp_path, old, new, says):
