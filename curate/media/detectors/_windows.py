@@ -38,7 +38,8 @@ class Window:
 class Windows:
     """Takes batches and gives windows."""
 
-    def __init__(self) -> None:
+    def __init__(self, core: int = CORE, context: int = CONTEXT) -> None:
+        self._core_length, self._context = core, context
         self._all: list[np.ndarray] = []  # every picture from number _first on
         self._first = 0
         self._times: list[float] = []  # of the kept frames in hand
@@ -60,8 +61,8 @@ class Windows:
             if not self._times or time_s - self._times[-1] >= _LEAST_STEP_S - _ROUNDING_S:
                 self._times.append(time_s)
                 self._numbers.append(number)
-                if len(self._times) == self._core + CORE + CONTEXT:
-                    yield self._window(self._core + CORE)
+                if len(self._times) == self._core + self._core_length + self._context:
+                    yield self._window(self._core + self._core_length)
 
     def finish(self) -> Iterator[Window]:
         """Give the last window, if there is anything left."""
@@ -73,7 +74,7 @@ class Windows:
         pictures = np.stack([self._all[number - self._first] for number in self._numbers])
         times_s = np.array(self._times, dtype=np.float64)
         window = Window(pictures, times_s, numbers, self._core, core_end, list(self._all), self._first)
-        drop = max(0, core_end - CONTEXT)
+        drop = max(0, core_end - self._context)
         if drop and drop < len(self._numbers):
             del self._all[: self._numbers[drop] - self._first]
             self._first = self._numbers[drop]

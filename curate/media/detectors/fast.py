@@ -75,12 +75,17 @@ def first_of_scene(window: Window, kept: int) -> int:
     return window.first_M + start + 1 + int(np.abs(np.diff(pictures, axis=0)).sum(axis=(1, 2, 3)).argmax())
 
 
+def boundary_of_cut(window: Window, kept: int, strength: float) -> Boundary:
+    """A hard cut before a kept frame, placed to the source's frame."""
+    number = first_of_scene(window, kept)
+    return Boundary(number, number, min(1.0, 0.5 + (strength - SURE)))
+
+
 def boundaries(window: Window, decision: Decision) -> list[Boundary]:
     """The decision in numbers of source frames, in order."""
     found = []
     for kept, strength in zip(decision.cuts, decision.strengths, strict=True):
-        number = first_of_scene(window, kept)
-        found.append((kept, Boundary(number, number, min(1.0, 0.5 + (strength - SURE)))))
+        found.append((kept, boundary_of_cut(window, kept, strength)))
     for gradual in decision.graduals:
         start, end = int(window.numbers[gradual.start]), int(window.numbers[gradual.end])
         found.append((gradual.start, Boundary(start, end, gradual.confidence)))
