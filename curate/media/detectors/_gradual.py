@@ -1,4 +1,7 @@
-"""Gradual transitions: whether the middle lies between the ends, fades through a flat picture, and their extent."""
+"""Gradual transitions: whether the middle is made of both ends, and where it starts and ends.
+
+Legend: N frames of a window; L frames of one place in it.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,17 @@ from curate.media.detectors._windows import Window
 CONTRAST = 0.28  # of a gradual transition, at least
 DOUBT_CONTRAST = 0.26  # worth a closer look whatever the blend says
 OUTSIDE = 0.11  # share of the change by which pixels may leave the range between both ends; motion gives 0.15 and more
+UNMIXED = 0.12  # the same of colours' shares: a push moves pixels, but mixes both ends' colours
+PUSH_CHANGE = 0.5  # share of colours that differ between the ends of a push; motion alone changes fewer
 _LEAST_CHANGE = 12.0  # levels; pictures that hardly change prove nothing
 _CLEAR_S = 0.2  # beyond the gap, around a hard cut: its own contrast
-_RAMP_RISE = 0.08  # blend weights within this of 0 and 1 count as one scene only
+_EDGE = 0.08  # blend weights within this of 0 and 1 count as one scene only
+_JUMP = 0.6  # share of the whole way in one frame: a hard cut between moving pictures
 
 
 @dataclass(frozen=True)
 class Gradual:
-    """Kept frames start <= k < end show both scenes."""
+    """Kept frames start <= k < end show both scenes; equal for a hard cut."""
 
     start: int
     end: int
@@ -27,52 +33,80 @@ class Gradual:
 
 
 def graduals(
-    window: Window, found: Evidence, area: np.ndarray, busy: np.ndarray, cuts: list[int]
+    window: Window,
+    found: Evidence,
+    rows: np.ndarray,
+    area: np.ndarray,
+    barred: np.ndarray,
+    cuts: list[int],
+    fades: list[Gradual],
 ) -> tuple[list[Gradual], list[int]]:
-    """Accepted transitions and doubtful places, in order of their strength at any gap, none of them twice."""
+    """Accepted transitions (the fades among them), and doubtful frames. No place is taken twice: the strongest has it.
+
+    rows (N, BINS): histograms; barred (N,): frames that cannot be part of a transition.
+    """
     times_s = window.times_s
     candidates = []
     for gap, contrast in zip(GAPS_S, found.contrast, strict=True):
-        clear = np.where(busy, -1.0, contrast)
+        clear = np.where(barred, -1.0, contrast)
         for cut in cuts:
             clear[np.abs(times_s - times_s[cut]) < gap + _CLEAR_S] = -1.0
-        # The first and last gap's worth of the window compares frames with themselves.
         for frame in np.flatnonzero(clear >= DOUBT_CONTRAST):
             first, last = np.searchsorted(times_s, [times_s[frame] - 1.5 * gap, times_s[frame] + 1.5 * gap])
             if clear[frame] == clear[first : last + 1].max():
                 candidates.append((float(clear[frame]), gap, int(frame)))
-    accepted: list[Gradual] = []
+    colours = rows.reshape(len(rows), 4, -1).sum(axis=1, dtype=np.float32)
+    accepted = list(fades)
     doubts: list[int] = []
     for strength, gap, frame in sorted(candidates, reverse=True):
-        blend = _blend(window, area, frame, gap)
-        near = any(g.start - 1 <= frame <= g.end + 1 for g in accepted)
-        if near:
+        if any(g.start - 1 <= frame <= g.end + 1 for g in accepted):
             continue
-        if strength >= CONTRAST and blend is not None and blend[0] <= OUTSIDE:
-            start, end = blend[1], blend[2]
-            if not any(g.start < end and start < g.end for g in accepted):
+        first, last = np.searchsorted(times_s, [times_s[frame] - gap, times_s[frame] + gap])
+        last = min(int(last), len(times_s) - 1)
+        extent = None
+        if strength >= CONTRAST and last - first >= 2:
+            extent = _blend(window.pictures[first : last + 1][:, area]) or _push(colours[first : last + 1])
+        if extent:
+            start, end = int(first) + extent[0], int(first) + extent[1]
+            if not any(g.start <= end and start <= g.end for g in accepted):
                 accepted.append(Gradual(start, end, min(1.0, strength)))
         elif all(abs(times_s[frame] - times_s[other]) > gap for other in doubts):
             doubts.append(frame)
     return sorted(accepted, key=lambda g: g.start), doubts
 
 
-def _blend(window: Window, area: np.ndarray, frame: int, gap: float) -> tuple[float, int, int] | None:
-    """How far the frames around `frame` leave the range between both ends, and the extent of the blend."""
-    times_s = window.times_s
-    first, last = np.searchsorted(times_s, [times_s[frame] - gap, times_s[frame] + gap])
-    last = min(int(last), len(times_s) - 1)
-    span = window.pictures[first : last + 1][:, area].astype(np.float32)
-    if len(span) < 3:
-        return None
+def _blend(pictures: np.ndarray) -> tuple[int, int] | None:
+    """The extent of a dissolve or wipe in (L, pixels, C): every pixel stays between its values at both ends."""
+    span = pictures.astype(np.float32)
     low, high = np.minimum(span[0], span[-1]), np.maximum(span[0], span[-1])
     change = float((high - low).mean())
     if change < _LEAST_CHANGE:
         return None
     outside = np.maximum(low - span, 0) + np.maximum(span - high, 0)
-    way = (span[-1] - span[0]).ravel()
-    weight = (span - span[0]).reshape(len(span), -1) @ way / float(way @ way)
-    inside = np.flatnonzero((weight > _RAMP_RISE) & (weight < 1 - _RAMP_RISE))
-    if len(inside) == 0:
+    return _extent(_weights(span.reshape(len(span), -1))) if float(outside.mean()) / change <= OUTSIDE else None
+
+
+def _push(colours: np.ndarray) -> tuple[int, int] | None:
+    """The extent of a push in (L, colours): pixels move, while the share of the new scene's colours grows."""
+    old, new = colours[0], colours[-1]
+    change = float(np.abs(new - old).sum())
+    if change < 2 * PUSH_CHANGE * float(old.sum()):
         return None
-    return float(outside.mean()) / change, int(first + inside[0]), int(first + inside[-1] + 1)
+    weights = _weights(colours)
+    mixed = old + np.clip(weights, 0, 1)[:, None] * (new - old)
+    return _extent(weights) if float(np.abs(colours - mixed).sum(axis=1).mean()) / change <= UNMIXED else None
+
+
+def _weights(rows: np.ndarray) -> np.ndarray:
+    """(L,) the share of the last row in every row, by least squares."""
+    way = rows[-1] - rows[0]
+    return (rows - rows[0]) @ way / float(way @ way)
+
+
+def _extent(weights: np.ndarray) -> tuple[int, int] | None:
+    """Where the weight of the new scene leaves 0 and reaches 1."""
+    jump = int(np.diff(weights).argmax())
+    if weights[jump + 1] - weights[jump] >= _JUMP:
+        return jump + 1, jump + 1
+    inside = np.flatnonzero((weights > _EDGE) & (weights < 1 - _EDGE))
+    return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curate.media.detectors._evidence import Evidence, evidence, histograms, picture_area
+from curate.media.detectors._fades import fades, spreads
 from curate.media.detectors._gradual import Gradual, graduals
 from curate.media.detectors._windows import Window, Windows
 from curate.stage import Boundary, Frames
@@ -21,6 +22,8 @@ SURE = 0.35  # a step this large that lasts is a hard cut
 DOUBT = 0.22  # one this large is worth a closer look (the cascade's)
 APART_S = 0.15  # no two hard cuts are closer
 BUSY_S, BUSY_JUMPS = 0.3, 3  # this many sure steps within this time to either side are a strobe, or a flash
+FADE_MARGIN = 3  # frames around a fade whose ramp was measured short
+FADE_CONFIDENCE = 0.9  # a ramp to a flat picture and a scene on either side is hardly anything else
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Decision:
     cuts: list[int]
     strengths: list[float]
     graduals: list[Gradual]
+    fades: list[Gradual]  # those of the graduals that go through a flat picture
     doubts: list[int]
     busy: np.ndarray
 
@@ -54,14 +58,19 @@ def flickering(found: Evidence, times_s: np.ndarray) -> np.ndarray:
 def decide(window: Window) -> Decision:
     """Find hard cuts, then gradual transitions away from them."""
     area = picture_area(window.pictures)
-    found = evidence(histograms(window.pictures), window.times_s, int(area.sum()))
+    rows = histograms(window.pictures)
+    found = evidence(rows, window.times_s, int(area.sum()))
+    faded = [Gradual(*pair, FADE_CONFIDENCE) for pair in fades(spreads(window.pictures, area), window.times_s)]
+    barred = np.zeros(len(rows), bool)  # what belongs to a fade is nothing else as well
+    for fade in faded:
+        barred[max(0, fade.start - FADE_MARGIN) : fade.end + FADE_MARGIN] = True
     busy = flickering(found, window.times_s)
-    strength = np.where(busy, 0.0, np.minimum(found.step, found.near))
+    strength = np.where(busy | barred, 0.0, np.minimum(found.step, found.near))
     jumps = peaks(strength, window.times_s, DOUBT, APART_S)
     cuts = [frame for frame in jumps if strength[frame] >= SURE]
-    accepted, doubts = graduals(window, found, area, busy, cuts)
+    accepted, doubts = graduals(window, found, rows, area, busy | barred, cuts, faded)
     doubts += [frame for frame in jumps if strength[frame] < SURE]
-    return Decision(cuts, [float(strength[frame]) for frame in cuts], accepted, sorted(doubts), busy)
+    return Decision(cuts, [float(strength[frame]) for frame in cuts], accepted, faded, sorted(doubts), busy)
 
 
 def first_of_scene(window: Window, kept: int) -> int:
@@ -87,7 +96,8 @@ def boundaries(window: Window, decision: Decision) -> list[Boundary]:
     for kept, strength in zip(decision.cuts, decision.strengths, strict=True):
         found.append((kept, boundary_of_cut(window, kept, strength)))
     for gradual in decision.graduals:
-        start, end = int(window.numbers[gradual.start]), int(window.numbers[gradual.end])
+        start = int(window.numbers[gradual.start])
+        end = int(window.numbers[min(gradual.end, len(window.numbers) - 1)])
         found.append((gradual.start, Boundary(start, end, gradual.confidence)))
     inside = [pair for pair in found if window.core_start <= pair[0] < window.core_end]
     return [boundary for _, boundary in sorted(inside, key=lambda pair: pair[1].start)]
