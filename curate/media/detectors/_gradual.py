@@ -12,14 +12,14 @@ import numpy as np
 from curate.media.detectors._evidence import GAPS_S, Evidence
 from curate.media.detectors._windows import Window
 
-CONTRAST = 0.28  # of a gradual transition, at least
+CONTRAST = 0.32  # of a gradual transition, at least
 DOUBT_CONTRAST = 0.26  # worth a closer look whatever the blend says
 OUTSIDE = 0.11  # share of the change by which pixels may leave the range between both ends; motion gives 0.15 and more
-UNMIXED = 0.12  # the same of colours' shares: a push moves pixels, but mixes both ends' colours
-PUSH_CHANGE = 0.5  # share of colours that differ between the ends of a push; motion alone changes fewer
+PUSH_CONTRAST = 0.45  # of a push, at least: its pixels prove nothing, so that the contrast has to
+UNMIXED = 0.2  # the same of colours' shares: a push moves pixels, but mixes both ends' colours
+PUSH_CHANGE = 0.3  # share of colours that differ between the ends of a push
 _LEAST_CHANGE = 12.0  # levels; pictures that hardly change prove nothing
 _CLEAR_S = 0.2  # beyond the gap, around a hard cut: its own contrast
-_EDGE = 0.08  # blend weights within this of 0 and 1 count as one scene only
 _JUMP = 0.6  # share of the whole way in one frame: a hard cut between moving pictures
 
 
@@ -65,7 +65,9 @@ def graduals(
         last = min(int(last), len(times_s) - 1)
         extent = None
         if strength >= CONTRAST and last - first >= 2:
-            extent = _blend(window.pictures[first : last + 1][:, area]) or _push(colours[first : last + 1])
+            extent = _blend(window.pictures[first : last + 1][:, area])
+            if extent is None and strength >= PUSH_CONTRAST:
+                extent = _push(colours[first : last + 1])
         if extent:
             start, end = int(first) + extent[0], int(first) + extent[1]
             if not any(g.start <= end and start <= g.end for g in accepted):
@@ -103,10 +105,22 @@ def _weights(rows: np.ndarray) -> np.ndarray:
     return (rows - rows[0]) @ way / float(way @ way)
 
 
-def _extent(weights: np.ndarray) -> tuple[int, int] | None:
+def _extent(weights: np.ndarray) -> tuple[int, int]:
     """Where the weight of the new scene leaves 0 and reaches 1."""
     jump = int(np.diff(weights).argmax())
     if weights[jump + 1] - weights[jump] >= _JUMP:
         return jump + 1, jump + 1
-    inside = np.flatnonzero((weights > _EDGE) & (weights < 1 - _EDGE))
-    return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else None
+    middle = int((weights >= 0.5).argmax())
+    low, high = _crossing(-weights[:middle][::-1], -0.25), _crossing(weights[middle:], 0.75)
+    first, last = middle - 1 - low, middle + high  # where a quarter and three quarters are reached
+    quarter = (last - first) / 2  # ramps are linear: as long again outside, where motion moves the weights as well
+    return max(0, round(first - quarter) + 1), min(len(weights), round(last + quarter))
+
+
+def _crossing(rising: np.ndarray, level: float) -> float:
+    """The index, with its fraction, at which values first reach a level; their number if they do not."""
+    reached = np.flatnonzero(rising >= level)
+    if len(reached) == 0:
+        return float(len(rising))
+    k = int(reached[0])
+    return k - float((rising[k] - level) / (rising[k] - rising[k - 1])) if k else 0.0
