@@ -20,6 +20,8 @@ UNMIXED = 0.2  # the same of colours' shares: a push moves pixels, but mixes bot
 PUSH_CHANGE = 0.3  # share of colours that differ between the ends of a push
 _LEAST_CHANGE = 12.0  # levels; pictures that hardly change prove nothing
 _CLEAR_S = 0.2  # beyond the gap, around a hard cut: its own contrast
+_AROUND_S = 0.4  # what is looked at to either side of a hard cut
+_LEAST_BLEND = 4  # frames: shorter ones are cuts that the encoder or a rate conversion smeared
 _JUMP = 0.6  # share of the whole way in one frame: a hard cut between moving pictures
 
 
@@ -75,6 +77,15 @@ def graduals(
         elif all(abs(times_s[frame] - times_s[other]) > gap for other in doubts):
             doubts.append(frame)
     return sorted(accepted, key=lambda g: g.start), doubts
+
+
+def blend_around(window: Window, area: np.ndarray, frame: int, strength: float) -> Gradual | None:
+    """The transition, if a frame that looks like a hard cut stands in the middle of a blend."""
+    first, last = np.searchsorted(window.times_s, window.times_s[frame] + np.array([-_AROUND_S, _AROUND_S]))
+    extent = _blend(window.pictures[first : last + 1][:, area]) if last - first >= _LEAST_BLEND else None
+    if extent is None or extent[1] - extent[0] < _LEAST_BLEND:
+        return None
+    return Gradual(int(first) + extent[0], int(first) + extent[1], min(1.0, strength))
 
 
 def _blend(pictures: np.ndarray) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from curate.media.detectors._evidence import Evidence, evidence, histograms, picture_area
 from curate.media.detectors._fades import fades, spreads
-from curate.media.detectors._gradual import Gradual, graduals
+from curate.media.detectors._gradual import Gradual, blend_around, graduals
 from curate.media.detectors._windows import Window, Windows
 from curate.stage import Boundary, Frames
 
@@ -68,7 +68,10 @@ def decide(window: Window) -> Decision:
     strength = np.where(busy | barred, 0.0, np.minimum(found.step, found.near))
     jumps = peaks(strength, window.times_s, DOUBT, APART_S)
     cuts = [frame for frame in jumps if strength[frame] >= SURE]
-    accepted, doubts = graduals(window, found, rows, area, busy | barred, cuts, faded)
+    blends = [(cut, blend_around(window, area, cut, float(strength[cut]))) for cut in cuts]
+    cuts = [cut for cut, blend in blends if blend is None]
+    known = [*faded, *(blend for _, blend in blends if blend is not None)]
+    accepted, doubts = graduals(window, found, rows, area, busy | barred, cuts, known)
     doubts += [frame for frame in jumps if strength[frame] < SURE]
     return Decision(cuts, [float(strength[frame]) for frame in cuts], accepted, faded, sorted(doubts), busy)
 
