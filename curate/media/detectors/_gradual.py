@@ -18,11 +18,12 @@ OUTSIDE = 0.11  # share of the change by which pixels may leave the range betwee
 PUSH_CONTRAST = 0.45  # of a push, at least: its pixels prove nothing, so that the contrast has to
 UNMIXED = 0.2  # the same of colours' shares: a push moves pixels, but mixes both ends' colours
 PUSH_CHANGE = 0.3  # share of colours that differ between the ends of a push
+MARGIN = 3  # frames around a transition whose extent was measured short
 _LEAST_CHANGE = 12.0  # levels; pictures that hardly change prove nothing
 _CLEAR_S = 0.2  # beyond the gap, around a hard cut: its own contrast
 _AROUND_S = 0.4  # what is looked at to either side of a hard cut
 _LEAST_BLEND = 4  # frames: shorter ones are cuts that the encoder or a rate conversion smeared
-_JUMP = 0.6  # share of the whole way in one frame: a hard cut between moving pictures
+_JUMP = 0.5  # share of the whole way in one frame: a hard cut between moving pictures
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,20 @@ def graduals(
     found: Evidence,
     rows: np.ndarray,
     area: np.ndarray,
-    barred: np.ndarray,
+    busy: np.ndarray,
     cuts: list[int],
-    fades: list[Gradual],
+    known: list[Gradual],
 ) -> tuple[list[Gradual], list[int]]:
-    """Accepted transitions (the fades among them), and doubtful frames. No place is taken twice: the strongest has it.
+    """Accepted transitions (the known ones among them), and doubtful frames. No place is taken twice: the strongest has it.
 
-    rows (N, BINS): histograms; barred (N,): frames that cannot be part of a transition.
+    rows (N, BINS): histograms; busy (N,): frames where the picture flickers; known: transitions that are certain.
     """
     times_s = window.times_s
     candidates = []
     for gap, contrast in zip(GAPS_S, found.contrast, strict=True):
-        clear = np.where(barred, -1.0, contrast)
+        clear = np.where(busy, -1.0, contrast)
+        for known_one in known:
+            clear[max(0, known_one.start - MARGIN) : known_one.end + MARGIN] = -1.0
         for cut in cuts:
             clear[np.abs(times_s - times_s[cut]) < gap + _CLEAR_S] = -1.0
         for frame in np.flatnonzero(clear >= DOUBT_CONTRAST):
@@ -58,7 +61,7 @@ def graduals(
             if clear[frame] == clear[first : last + 1].max():
                 candidates.append((float(clear[frame]), gap, int(frame)))
     colours = rows.reshape(len(rows), 4, -1).sum(axis=1, dtype=np.float32)
-    accepted = list(fades)
+    accepted = list(known)
     doubts: list[int] = []
     for strength, gap, frame in sorted(candidates, reverse=True):
         if any(g.start - 1 <= frame <= g.end + 1 for g in accepted):
@@ -66,7 +69,7 @@ def graduals(
         first, last = np.searchsorted(times_s, [times_s[frame] - gap, times_s[frame] + gap])
         last = min(int(last), len(times_s) - 1)
         extent = None
-        if strength >= CONTRAST and last - first >= 2:
+        if strength >= CONTRAST and last - first >= 2 and not busy[first : last + 1].any():
             extent = _blend(window.pictures[first : last + 1][:, area])
             if extent is None and strength >= PUSH_CONTRAST:
                 extent = _push(colours[first : last + 1])

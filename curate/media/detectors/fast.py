@@ -14,7 +14,7 @@ import numpy as np
 
 from curate.media.detectors._evidence import Evidence, evidence, histograms, picture_area
 from curate.media.detectors._fades import fades, spreads
-from curate.media.detectors._gradual import Gradual, blend_around, graduals
+from curate.media.detectors._gradual import MARGIN, Gradual, blend_around, graduals
 from curate.media.detectors._windows import Window, Windows
 from curate.stage import Boundary, Frames
 
@@ -22,7 +22,6 @@ SURE = 0.35  # a step this large that lasts is a hard cut
 DOUBT = 0.22  # one this large is worth a closer look (the cascade's)
 APART_S = 0.15  # no two hard cuts are closer
 BUSY_S, BUSY_JUMPS = 0.3, 3  # this many sure steps within this time to either side are a strobe, or a flash
-FADE_MARGIN = 3  # frames around a fade whose ramp was measured short
 FADE_CONFIDENCE = 0.9  # a ramp to a flat picture and a scene on either side is hardly anything else
 
 
@@ -63,7 +62,7 @@ def decide(window: Window) -> Decision:
     faded = [Gradual(*pair, FADE_CONFIDENCE) for pair in fades(spreads(window.pictures, area), window.times_s)]
     barred = np.zeros(len(rows), bool)  # what belongs to a fade is nothing else as well
     for fade in faded:
-        barred[max(0, fade.start - FADE_MARGIN) : fade.end + FADE_MARGIN] = True
+        barred[max(0, fade.start - MARGIN) : fade.end + MARGIN] = True
     busy = flickering(found, window.times_s)
     strength = np.where(busy | barred, 0.0, np.minimum(found.step, found.near))
     jumps = peaks(strength, window.times_s, DOUBT, APART_S)
@@ -71,7 +70,7 @@ def decide(window: Window) -> Decision:
     blends = [(cut, blend_around(window, area, cut, float(strength[cut]))) for cut in cuts]
     cuts = [cut for cut, blend in blends if blend is None]
     known = [*faded, *(blend for _, blend in blends if blend is not None)]
-    accepted, doubts = graduals(window, found, rows, area, busy | barred, cuts, known)
+    accepted, doubts = graduals(window, found, rows, area, busy, cuts, known)
     doubts += [frame for frame in jumps if strength[frame] < SURE]
     return Decision(cuts, [float(strength[frame]) for frame in cuts], accepted, faded, sorted(doubts), busy)
 
