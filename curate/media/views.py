@@ -74,7 +74,9 @@ class Viewer:
             self._to_rgb = _matrix(int(image.colorspace), full)
         else:  # packed, palette, RGB, gray: rare, so that swscale's cost does not matter; its conversion is trusted
             self._bits = 8
-            self._levels = [[np.ascontiguousarray(channel) for channel in np.moveaxis(image.to_ndarray(format="rgb24"), 2, 0)]]
+            self._levels = [
+                [np.ascontiguousarray(channel) for channel in np.moveaxis(image.to_ndarray(format="rgb24"), 2, 0)]
+            ]
             self._to_rgb = None
 
     def view(self, request: Frames) -> np.ndarray:

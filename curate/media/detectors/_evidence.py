@@ -84,9 +84,7 @@ def evidence(rows: np.ndarray, times_s: np.ndarray, area: int) -> Evidence:
         before, after = np.searchsorted(times_s, times_s - gap), np.searchsorted(times_s, times_s + gap)
         before2, after2 = np.searchsorted(times_s, times_s - 2 * gap), np.searchsorted(times_s, times_s + 2 * gap)
         early, late = stretch(before - STRETCH), stretch(after)
-        own = np.maximum(
-            difference(stretch(before2 - STRETCH), early, area), difference(late, stretch(after2), area)
-        )
+        own = np.maximum(difference(stretch(before2 - STRETCH), early, area), difference(late, stretch(after2), area))
         contrasts.append(difference(early, late, area) - own)
     return Evidence(
         difference(rows[np.maximum(index - 1, 0)], rows, area),

@@ -1,6 +1,6 @@
-"""`fast` everywhere, and TransNetV2 where it is in doubt and for gradual transitions. Needs the extra `shots`.
+"""`fast` everywhere, and TransNetV2 where it is in doubt. Needs the extra `shots`.
 
-Confidence of a hard cut is that of `fast`, of everything else the network's probability.
+Confidence is the network's probability where it was asked, else that of `fast`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,21 @@ import numpy as np
 
 from curate.media.detectors._checks import number
 from curate.media.detectors._extra import needs_shots
+from curate.media.detectors._gradual import Gradual
 from curate.media.detectors._windows import Window, Windows
-from curate.media.detectors.fast import Decision, boundary_of_cut, decide, first_of_scene
+from curate.media.detectors.fast import Decision, boundary_of, decide
 from curate.stage import Boundary, Frames
 
 with needs_shots():
     from curate.media.detectors._transnet import network, to_input, transitions
 
-_AROUND_S = 0.4  # how far from a doubtful frame an answer counts
-_CONTEXT = 25  # frames beyond that, as the authors give the network
-_MERGE_S = 0.2  # answers this near to a boundary are that boundary
+_AROUND_S = 0.3  # how far from a doubtful frame an answer counts
+_CONTEXT = 15  # frames beyond that; the authors give 25, and nothing was lost by less
+_NEAR_S = 0.2  # answers this near to a boundary are that boundary
+_SURE = (
+    0.45  # evidence of `fast` that needs no second opinion; wipes and pushes, to which the network is blind, have it
+)
+_PLAUSIBLE = 0.1  # the probability that confirms weaker evidence
 
 
 class Cascade:
@@ -30,7 +35,7 @@ class Cascade:
     version = 1
     frames = Frames(fps=0.0, short_side=27, colour="rgb")
 
-    def __init__(self, threshold: float = 0.4) -> None:
+    def __init__(self, threshold: float = 0.5) -> None:
         self._threshold = number("threshold", threshold, most=1.0, above=True)
         self._windows = Windows()
         self._last = 0
@@ -54,26 +59,26 @@ class Cascade:
 
     def _boundaries(self, window: Window, decision: Decision) -> list[Boundary]:
         """What starts in the window's core, in order."""
-        found = [(kept, boundary_of_cut(window, kept, s)) for kept, s in zip(decision.cuts, decision.strengths, strict=True)]
-        cuts_s = window.times_s[decision.cuts]
-        for start, end, confidence in self._asked(window, decision):
-            middle_s = (window.times_s[start] + window.times_s[end]) / 2
-            if decision.busy[start] or (np.abs(cuts_s - middle_s) <= _MERGE_S).any():
-                continue
-            seen = [g for g in decision.graduals if g.start <= end and start <= g.end and g.end > g.start]
-            if start == end:
-                number = first_of_scene(window, start)
-                found.append((start, Boundary(number, number, confidence)))
-                continue
-            if seen:  # the blend is measured, the network's run of frames is not
-                start, end = seen[0].start, seen[0].end
-            found.append((start, Boundary(int(window.numbers[start]), int(window.numbers[end]), confidence)))
-        inside = [pair for pair in found if window.core_start <= pair[0] < window.core_end]
-        return [boundary for _, boundary in sorted(inside, key=lambda pair: pair[1].start)]
+        fades = {(fade.start, fade.end) for fade in decision.fades}
+        known = [Gradual(kept, kept, s) for kept, s in zip(decision.cuts, decision.strengths, strict=True)]
+        known += decision.graduals
+        weak = [g for g in known if g.confidence < _SURE and (g.start, g.end) not in fades]
+        answers = self._asked(window, sorted([*decision.doubts, *((g.start + g.end) // 2 for g in weak)]))
+        near = round(_NEAR_S / max(1e-3, float(np.median(np.diff(window.times_s)))) if len(window.times_s) > 1 else 0)
+        found = [g for g in known if g not in weak]
+        for g in weak:
+            seen = [p for start, end, p in answers if start <= g.end + near and g.start <= end + near]
+            if seen:
+                found.append(Gradual(g.start, g.end, max(seen)))
+        for start, end, p in answers:
+            if p >= self._threshold and not decision.busy[start]:
+                if all(start > g.end + near or g.start > end + near for g in [*known, *found]):
+                    found.append(Gradual(start, end, p))
+        inside = [g for g in found if window.core_start <= g.start < window.core_end]
+        return [boundary_of(window, g) for g in sorted(inside, key=lambda g: g.start)]
 
-    def _asked(self, window: Window, decision: Decision) -> list[tuple[int, int, float]]:
-        """The network's boundaries around doubtful places near the core, in kept frames."""
-        places = sorted([*decision.doubts, *((g.start + g.end) // 2 for g in decision.graduals)])
+    def _asked(self, window: Window, places: list[int]) -> list[tuple[int, int, float]]:
+        """The network's boundaries around these frames, as far as the core needs them, in kept frames."""
         times_s, last = window.times_s, len(window.times_s) - 1
         spans: list[list[int]] = []
         for place in places:
@@ -88,7 +93,7 @@ class Cascade:
         for low, high in spans:
             first = max(0, low - _CONTEXT)
             pictures = to_input(window.pictures[first : high + _CONTEXT])
-            for start, end, confidence in transitions(*network().predict(pictures), self._threshold):
+            for start, end, confidence in transitions(*network().predict(pictures), _PLAUSIBLE):
                 if low <= start + first <= high:
                     found.append((min(start + first, last), min(end + first, last), confidence))
         return found

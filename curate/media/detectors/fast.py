@@ -1,8 +1,8 @@
 """The default detector: weight-free, on pictures of 27 lines, at a tenth of the cost of decoding them.
 
-Hard cuts are steps of the colour histogram that last, unless the picture flickers around them; their confidence is half
-the threshold's excess. Gradual transitions are changes across a gap whose middle lies between its ends, or fades through
-a flat picture. See `_evidence` for what is measured and `_gradual` for the test of blends and their extent.
+Hard cuts are steps of the colour histogram that last, unless the picture flickers around them; their confidence is the
+share of the picture that changed. Gradual transitions are changes across a gap whose middle is made of its ends
+(confidence: how much more changed than on either side), or fades through a flat picture (0.9). See `_evidence` for what is measured and `_gradual` for the test of blends and their extent.
 """
 
 from __future__ import annotations
@@ -86,23 +86,20 @@ def first_of_scene(window: Window, kept: int) -> int:
     return window.first_M + start + 1 + int(np.abs(np.diff(pictures, axis=0)).sum(axis=(1, 2, 3)).argmax())
 
 
-def boundary_of_cut(window: Window, kept: int, strength: float) -> Boundary:
-    """A hard cut before a kept frame, placed to the source's frame."""
-    number = first_of_scene(window, kept)
-    return Boundary(number, number, min(1.0, 0.5 + (strength - SURE)))
+def boundary_of(window: Window, found: Gradual) -> Boundary:
+    """A transition or cut in numbers of source frames; a cut is placed to the frame."""
+    if found.start == found.end:
+        number = first_of_scene(window, found.start)
+        return Boundary(number, number, found.confidence)
+    end = min(found.end, len(window.numbers) - 1)
+    return Boundary(int(window.numbers[found.start]), int(window.numbers[end]), found.confidence)
 
 
 def boundaries(window: Window, decision: Decision) -> list[Boundary]:
-    """The decision in numbers of source frames, in order."""
-    found = []
-    for kept, strength in zip(decision.cuts, decision.strengths, strict=True):
-        found.append((kept, boundary_of_cut(window, kept, strength)))
-    for gradual in decision.graduals:
-        start = int(window.numbers[gradual.start])
-        end = int(window.numbers[min(gradual.end, len(window.numbers) - 1)])
-        found.append((gradual.start, Boundary(start, end, gradual.confidence)))
-    inside = [pair for pair in found if window.core_start <= pair[0] < window.core_end]
-    return [boundary for _, boundary in sorted(inside, key=lambda pair: pair[1].start)]
+    """What starts in the window's core, in order."""
+    cuts = [Gradual(kept, kept, s) for kept, s in zip(decision.cuts, decision.strengths, strict=True)]
+    inside = [g for g in [*cuts, *decision.graduals] if window.core_start <= g.start < window.core_end]
+    return [boundary_of(window, g) for g in sorted(inside, key=lambda g: g.start)]
 
 
 class Fast:
