@@ -144,7 +144,9 @@ def main(argv: list[str] | None = None) -> int:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         finders: dict[str, Callable[[Path], Answer]] = {"decode": decode_only}
         for name in args.detectors:
-            finders[name] = (lambda path, n=name: theirs(n, path)) if name in THEIRS else (lambda path, n=name: ours(n, path))
+            finders[name] = (
+                (lambda path, n=name: theirs(n, path)) if name in THEIRS else (lambda path, n=name: ours(n, path))
+            )
         for name, find in finders.items():
             try:
                 found[name] = measure(kit, folder, find)
@@ -161,5 +163,9 @@ def main(argv: list[str] | None = None) -> int:
 if __name__ == "__main__":
     # Before NumPy's and OpenCV's pools are made, or idle threads count as CPU seconds.
     if os.environ.get("OMP_NUM_THREADS") != "1":
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.shots", *sys.argv[1:]], {**os.environ, "OMP_NUM_THREADS": "1"})
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "benchmarks.shots", *sys.argv[1:]],
+            {**os.environ, "OMP_NUM_THREADS": "1"},
+        )
     sys.exit(main())

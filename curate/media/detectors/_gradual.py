@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curate.media.detectors._evidence import GAPS_S, Evidence
+from curate.media.detectors._motion import is_pan
 from curate.media.detectors._windows import Window
 
 CONTRAST = 0.32  # of a gradual transition, at least
@@ -22,6 +23,7 @@ MARGIN = 3  # frames around a transition whose extent was measured short
 _LEAST_CHANGE = 12.0  # levels; pictures that hardly change prove nothing
 _CLEAR_S = 0.2  # beyond the gap, around a hard cut: its own contrast
 _AROUND_S = 0.4  # what is looked at to either side of a hard cut
+_REST = 6  # frames beside a transition that show whether the camera moves there too
 _LEAST_BLEND = 4  # frames: shorter ones are cuts that the encoder or a rate conversion smeared
 _JUMP = 0.5  # share of the whole way in one frame: a hard cut between moving pictures
 
@@ -73,7 +75,7 @@ def graduals(
             extent = _blend(window.pictures[first : last + 1][:, area])
             if extent is None and strength >= PUSH_CONTRAST:
                 extent = _push(colours[first : last + 1])
-        if extent:
+        if extent and not _is_pan(window, int(first) + extent[0], int(first) + extent[1]):
             start, end = int(first) + extent[0], int(first) + extent[1]
             if not any(g.start <= end and start <= g.end for g in accepted):
                 accepted.append(Gradual(start, end, min(1.0, strength)))
@@ -89,6 +91,11 @@ def blend_around(window: Window, area: np.ndarray, frame: int, strength: float) 
     if extent is None or extent[1] - extent[0] < _LEAST_BLEND:
         return None
     return Gradual(int(first) + extent[0], int(first) + extent[1], min(1.0, strength))
+
+
+def _is_pan(window: Window, start: int, end: int) -> bool:
+    low = max(0, start - _REST)
+    return is_pan(window.pictures[low : end + _REST], start - low, end - low)
 
 
 def _blend(pictures: np.ndarray) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ import numpy as np
 CORE = 128  # kept frames that a window decides
 CONTEXT = 96  # kept frames seen on both sides: no decision reaches further (1.6 s and three stretches, at 40 fps)
 _LEAST_STEP_S = 1 / 40  # frames closer than that are skipped; 50 and 60 fps lose every second one
+_MOST_SKIPPED = 16  # frames: more than 600 fps is a broken clock, and must not pile up pictures
 _ROUNDING_S = 5e-4  # containers round times to the millisecond
 
 
@@ -58,7 +59,8 @@ class Windows:
             if picture.shape[:2] != self._size:  # pictures of another size are compared at the first one's
                 picture = cv2.resize(picture, self._size[::-1], interpolation=cv2.INTER_LINEAR)
             self._all.append(picture)
-            if not self._times or time_s - self._times[-1] >= _LEAST_STEP_S - _ROUNDING_S:
+            late = not self._times or time_s - self._times[-1] >= _LEAST_STEP_S - _ROUNDING_S
+            if late or number - self._numbers[-1] >= _MOST_SKIPPED:
                 self._times.append(time_s)
                 self._numbers.append(number)
                 if len(self._times) == self._core + self._core_length + self._context:

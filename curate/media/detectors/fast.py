@@ -2,7 +2,9 @@
 
 Hard cuts are steps of the colour histogram that last, unless the picture flickers around them; their confidence is the
 share of the picture that changed. Gradual transitions are changes across a gap whose middle is made of its ends
-(confidence: how much more changed than on either side), or fades through a flat picture (0.9). See `_evidence` for what is measured and `_gradual` for the test of blends and their extent.
+(confidence: how much more changed than on either side), or fades through a flat picture (0.9). What the camera's own
+move explains is neither. See `_evidence` for what is measured, `_gradual` for blends and their extent, `_fades` and
+`_motion`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 from curate.media.detectors._evidence import Evidence, evidence, histograms, picture_area
 from curate.media.detectors._fades import fades, spreads
 from curate.media.detectors._gradual import MARGIN, Gradual, blend_around, graduals
+from curate.media.detectors._motion import shifts
 from curate.media.detectors._windows import Window, Windows
 from curate.stage import Boundary, Frames
 
@@ -67,6 +70,7 @@ def decide(window: Window) -> Decision:
     strength = np.where(busy | barred, 0.0, np.minimum(found.step, found.near))
     jumps = peaks(strength, window.times_s, DOUBT, APART_S)
     cuts = [frame for frame in jumps if strength[frame] >= SURE]
+    cuts = [cut for cut in cuts if not shifts(window.pictures[cut - 1 : cut + 1]).any()]  # whip pans step as well
     blends = [(cut, blend_around(window, area, cut, float(strength[cut]))) for cut in cuts]
     cuts = [cut for cut, blend in blends if blend is None]
     known = [*faded, *(blend for _, blend in blends if blend is not None)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,11 +67,28 @@ def test_a_trap_is_no_boundary(trap):
     assert run(Fast(), frames) == []
 
 
-def test_a_fast_pan_is_no_boundary():
-    wide = scene(4, 1, (27, 480))[0]
-    left = np.concatenate([np.zeros(60), np.linspace(0, 200, 60), np.linspace(200, 0, 60), np.zeros(60)]).astype(int)
-    frames = np.stack([wide[:, x : x + 48] for x in left])
-    assert run(Fast(), frames) == []
+@pytest.mark.parametrize(("way", "length"), [(60, 30), (100, 15), (100, 60), (200, 60), (400, 60)])
+@pytest.mark.parametrize("grain", [12, 30, 60])
+def test_a_fast_pan_is_no_boundary(way, length, grain):
+    coarse = np.random.default_rng(4).integers(0, 256, (6, grain, 3)).astype(np.float32)
+    wide = np.clip(cv2.resize(coarse, (480, 27), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    there = np.linspace(0, way, length)
+    left = np.concatenate([np.zeros(60), there, there[::-1], np.zeros(60)]).astype(int)
+    assert run(Fast(), np.stack([wide[:, x : x + 48] for x in left])) == []
+
+
+@pytest.mark.parametrize("kind", ["wipe", "push"])
+def test_a_wipe_and_a_push_have_their_extent(kind):
+    old, new = scene(1, 116), scene(2, 116)
+    mixed = []
+    for k in range(16):
+        edge = round(48 * (k + 1) / 17)
+        kept = old[100 + k][:, edge:] if kind == "wipe" else old[100 + k][:, : 48 - edge]
+        shown = new[k][:, :edge] if kind == "wipe" else new[k][:, 48 - edge :]
+        mixed.append(np.concatenate([shown, kept], axis=1))
+    (found,) = run(Fast(), np.concatenate([old[:100], mixed, new[16:]]))
+    assert abs(found.start - 100) <= 3
+    assert abs(found.end - 116) <= 3
 
 
 def test_black_bars_dilute_nothing():
@@ -111,3 +129,11 @@ def test_what_it_holds_is_bounded():
     for index in range(0, 3000, 100):
         detector.push(scene(1, 100), [(index + i) / 25 for i in range(100)], index)
     assert len(detector._windows._all) < 400
+
+
+def test_a_broken_clock_piles_up_nothing():
+    detector = Fast()
+    for index in range(0, 6000, 100):
+        detector.push(scene(1, 100), [0.0] * 100, index)
+    assert len(detector._windows._all) <= 400 * 16
+    assert detector.finish() == []

@@ -16,7 +16,11 @@ from tests.media.detectors.footage import FPS, run, scene
 
 PAIRS = [
     ("adaptive", {}, scenedetect.AdaptiveDetector(adaptive_threshold=3.5, window_width=3, min_scene_len=0.6)),
-    ("adaptive", {"window": 1}, scenedetect.AdaptiveDetector(adaptive_threshold=3.5, window_width=1, min_scene_len=0.6)),
+    (
+        "adaptive",
+        {"window": 1},
+        scenedetect.AdaptiveDetector(adaptive_threshold=3.5, window_width=1, min_scene_len=0.6),
+    ),
     ("content", {}, scenedetect.ContentDetector(threshold=27.0, min_scene_len=0.6)),
     ("content", {"min_scene_s": 0}, scenedetect.ContentDetector(threshold=27.0, min_scene_len=0.0)),
     ("histogram", {}, scenedetect.HistogramDetector(threshold=0.2, bins=128, min_scene_len=0.6)),

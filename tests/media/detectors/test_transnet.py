@@ -36,7 +36,12 @@ def test_the_published_network_gives_the_same_probabilities():
 def test_it_leaves_the_process_alone(capfd):
     torch.manual_seed(7)
     random.seed(7)
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), random.getstate(), torch.get_rng_state()
+    before = (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+        random.getstate(),
+        torch.get_rng_state(),
+    )
     TransNet().predict(FRAMES[:30])
     assert torch.get_num_threads() == before[0]
     assert torch.are_deterministic_algorithms_enabled() == before[1]
