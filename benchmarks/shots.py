@@ -36,7 +36,7 @@ Answer = list[float | list[float]]
 
 
 def frames_of(path: Path, request: Frames | None) -> Iterator[tuple[np.ndarray | None, list[float]]]:
-    """Decode a file on one thread: batches of views (T, H, W, C), none without a request, and their times in seconds."""
+    """Decode a file on one thread: batches of views (T, H, W, C), none without a request, and their times_s."""
     import av
 
     from curate.media.views import Viewer

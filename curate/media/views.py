@@ -2,8 +2,9 @@
 
 A full-frame conversion by swscale costs as much as decoding the frame. Here the planes are made small first, and
 colour is converted at the small size: a view that samples the time grid halves the planes by area while they are at
-least twice too large, then resizes linearly; a view of *every* frame (`Frames.fps` 0) picks pixels at twice the size and averages them 2x2.
-Levels are 8-bit full-range R'G'B' (or luma), by the frame's own matrix (BT.601 where it names none) and range.
+least twice too large, then resizes linearly; a view of *every* frame (`Frames.fps` 0) picks pixels at twice the size
+and averages them 2x2. Levels are 8-bit full-range R'G'B' (or luma), by the frame's own matrix (BT.601 where it names
+none) and range.
 
 Legend: H height, W width, C channels; uint8.
 """

