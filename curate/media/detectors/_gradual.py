@@ -13,8 +13,8 @@ from curate.media.detectors._evidence import GAPS_S, Evidence
 from curate.media.detectors._motion import is_pan
 from curate.media.detectors._windows import Window
 
-CONTRAST = 0.32  # of a gradual transition, at least
-DOUBT_CONTRAST = 0.26  # worth a closer look whatever the blend says
+CONTRAST = 0.36  # of a gradual transition, at least
+DOUBT_CONTRAST = 0.28  # worth a closer look whatever the blend says
 OUTSIDE = 0.11  # share of the change by which pixels may leave the range between both ends; motion gives 0.15 and more
 PUSH_CONTRAST = 0.45  # of a push, at least: its pixels prove nothing, so that the contrast has to
 UNMIXED = 0.2  # the same of colours' shares: a push moves pixels, but mixes both ends' colours
@@ -23,6 +23,7 @@ MARGIN = 3  # frames around a transition whose extent was measured short
 _LEAST_CHANGE = 12.0  # levels; pictures that hardly change prove nothing
 _CLEAR_S = 0.2  # beyond the gap, around a hard cut: its own contrast
 _AROUND_S = 0.4  # what is looked at to either side of a hard cut
+_SAME_PATTERN = 0.85  # correlation of levels; scenes of one place seldom have as much
 _REST = 6  # frames beside a transition that show whether the camera moves there too
 _LEAST_BLEND = 4  # frames: shorter ones are cuts that the encoder or a rate conversion smeared
 _JUMP = 0.5  # share of the whole way in one frame: a hard cut between moving pictures
@@ -75,6 +76,8 @@ def graduals(
             extent = _blend(window.pictures[first : last + 1][:, area])
             if extent is None and strength >= PUSH_CONTRAST:
                 extent = _push(colours[first : last + 1])
+        if extent and _relit(window.pictures[first][area], window.pictures[last][area]):
+            continue
         if extent and not _is_pan(window, int(first) + extent[0], int(first) + extent[1]):
             start, end = int(first) + extent[0], int(first) + extent[1]
             if not any(g.start <= end and start <= g.end for g in accepted):
@@ -91,6 +94,12 @@ def blend_around(window: Window, area: np.ndarray, frame: int, strength: float) 
     if extent is None or extent[1] - extent[0] < _LEAST_BLEND:
         return None
     return Gradual(int(first) + extent[0], int(first) + extent[1], min(1.0, strength))
+
+
+def _relit(old: np.ndarray, new: np.ndarray) -> bool:
+    """Whether (pixels, C) are one scene in another light: its pattern stays."""
+    one, two = (picture[:, 1] - picture[:, 1].mean(dtype=np.float64) for picture in (old, new))
+    return float(one @ two) >= _SAME_PATTERN * float(np.sqrt((one @ one) * (two @ two)) + 1e-9)
 
 
 def _is_pan(window: Window, start: int, end: int) -> bool:

@@ -22,7 +22,7 @@ from curate.media.detectors._windows import Window, Windows
 from curate.stage import Boundary, Frames
 
 SURE = 0.35  # a step this large that lasts is a hard cut
-DOUBT = 0.22  # one this large is worth a closer look (the cascade's)
+DOUBT = 0.25  # one this large is worth a closer look (the cascade's)
 APART_S = 0.15  # no two hard cuts are closer
 BUSY_S, BUSY_JUMPS = 0.3, 3  # this many sure steps within this time to either side are a strobe, or a flash
 FADE_CONFIDENCE = 0.9  # a ramp to a flat picture and a scene on either side is hardly anything else
