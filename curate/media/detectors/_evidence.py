@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 BINS = 4 * 4**3  # quarters of the picture times four levels of each colour
@@ -33,8 +34,9 @@ def histograms(frames_NHWC: np.ndarray) -> np.ndarray:
 
 
 def picture_area(frames_NHWC: np.ndarray) -> np.ndarray:
-    """(H, W) bool: which pixels ever light up; bars would dilute every difference."""
-    lit = frames_NHWC.max(axis=0).max(axis=-1) > _LIT
+    """(H, W) bool: which pixels ever light up; bars would dilute every difference, and their edges mix both."""
+    lit = (frames_NHWC.max(axis=0).max(axis=-1) > _LIT).astype(np.uint8)
+    lit = cv2.erode(lit, np.ones((3, 3), np.uint8)).astype(bool)
     return lit if lit.mean() >= _LEAST_AREA else np.ones_like(lit)
 
 

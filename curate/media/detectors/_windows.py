@@ -1,7 +1,7 @@
 """Cuts a stream of pictures into overlapping windows, at the same places whatever the batches are.
 
-Above 40 fps frames are skipped, by their times; a window keeps the skipped pictures as well, so that a cut can be placed
-to the frame. Legend: N kept frames of a window; M all frames; uint8 pictures of one size.
+Above 40 fps frames are skipped, by their times; a window keeps the skipped pictures as well, so that a cut can be
+placed to the frame. Legend: N kept frames of a window; M all frames; uint8 pictures of one size.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 CORE = 128  # kept frames that a window decides
 CONTEXT = 96  # kept frames seen on both sides: no decision reaches further (1.6 s and three stretches, at 40 fps)
 _LEAST_STEP_S = 1 / 40  # frames closer than that are skipped; 50 and 60 fps lose every second one
+_MOST_SKIPPED = 16  # frames: more than 600 fps is a broken clock, and must not pile up pictures
 _ROUNDING_S = 5e-4  # containers round times to the millisecond
 
 
@@ -38,7 +39,8 @@ class Window:
 class Windows:
     """Takes batches and gives windows."""
 
-    def __init__(self) -> None:
+    def __init__(self, core: int = CORE, context: int = CONTEXT) -> None:
+        self._core_length, self._context = core, context
         self._all: list[np.ndarray] = []  # every picture from number _first on
         self._first = 0
         self._times: list[float] = []  # of the kept frames in hand
@@ -57,11 +59,12 @@ class Windows:
             if picture.shape[:2] != self._size:  # pictures of another size are compared at the first one's
                 picture = cv2.resize(picture, self._size[::-1], interpolation=cv2.INTER_LINEAR)
             self._all.append(picture)
-            if not self._times or time_s - self._times[-1] >= _LEAST_STEP_S - _ROUNDING_S:
+            late = not self._times or time_s - self._times[-1] >= _LEAST_STEP_S - _ROUNDING_S
+            if late or number - self._numbers[-1] >= _MOST_SKIPPED:
                 self._times.append(time_s)
                 self._numbers.append(number)
-                if len(self._times) == self._core + CORE + CONTEXT:
-                    yield self._window(self._core + CORE)
+                if len(self._times) == self._core + self._core_length + self._context:
+                    yield self._window(self._core + self._core_length)
 
     def finish(self) -> Iterator[Window]:
         """Give the last window, if there is anything left."""
@@ -73,7 +76,7 @@ class Windows:
         pictures = np.stack([self._all[number - self._first] for number in self._numbers])
         times_s = np.array(self._times, dtype=np.float64)
         window = Window(pictures, times_s, numbers, self._core, core_end, list(self._all), self._first)
-        drop = max(0, core_end - CONTEXT)
+        drop = max(0, core_end - self._context)
         if drop and drop < len(self._numbers):
             del self._all[: self._numbers[drop] - self._first]
             self._first = self._numbers[drop]

@@ -1,8 +1,10 @@
 """The default detector: weight-free, on pictures of 27 lines, at a tenth of the cost of decoding them.
 
-Hard cuts are steps of the colour histogram that last, unless the picture flickers around them; their confidence is half
-the threshold's excess. Gradual transitions are changes across a gap whose middle lies between its ends, or fades through
-a flat picture. See `_evidence` for what is measured and `_gradual` for the test of blends and their extent.
+Hard cuts are steps of the colour histogram that last, unless the picture flickers around them; their confidence is the
+share of the picture that changed. Gradual transitions are changes across a gap whose middle is made of its ends
+(confidence: how much more changed than on either side), or fades through a flat picture (0.9). What the camera's own
+move explains is neither. See `_evidence` for what is measured, `_gradual` for blends and their extent, `_fades` and
+`_motion`.
 """
 
 from __future__ import annotations
@@ -13,14 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from curate.media.detectors._evidence import Evidence, evidence, histograms, picture_area
-from curate.media.detectors._gradual import Gradual, graduals
+from curate.media.detectors._fades import fades, spreads
+from curate.media.detectors._gradual import MARGIN, Gradual, blend_around, graduals
+from curate.media.detectors._motion import shifts
 from curate.media.detectors._windows import Window, Windows
 from curate.stage import Boundary, Frames
 
 SURE = 0.35  # a step this large that lasts is a hard cut
-DOUBT = 0.22  # one this large is worth a closer look (the cascade's)
+DOUBT = 0.25  # one this large is worth a closer look (the cascade's)
 APART_S = 0.15  # no two hard cuts are closer
 BUSY_S, BUSY_JUMPS = 0.3, 3  # this many sure steps within this time to either side are a strobe, or a flash
+FADE_CONFIDENCE = 0.9  # a ramp to a flat picture and a scene on either side is hardly anything else
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Decision:
     cuts: list[int]
     strengths: list[float]
     graduals: list[Gradual]
+    fades: list[Gradual]  # those of the graduals that go through a flat picture
     doubts: list[int]
     busy: np.ndarray
 
@@ -54,14 +60,23 @@ def flickering(found: Evidence, times_s: np.ndarray) -> np.ndarray:
 def decide(window: Window) -> Decision:
     """Find hard cuts, then gradual transitions away from them."""
     area = picture_area(window.pictures)
-    found = evidence(histograms(window.pictures), window.times_s, int(area.sum()))
+    rows = histograms(window.pictures)
+    found = evidence(rows, window.times_s, int(area.sum()))
+    faded = [Gradual(*pair, FADE_CONFIDENCE) for pair in fades(spreads(window.pictures, area), window.times_s)]
+    barred = np.zeros(len(rows), bool)  # what belongs to a fade is nothing else as well
+    for fade in faded:
+        barred[max(0, fade.start - MARGIN) : fade.end + MARGIN] = True
     busy = flickering(found, window.times_s)
-    strength = np.where(busy, 0.0, np.minimum(found.step, found.near))
+    strength = np.where(busy | barred, 0.0, np.minimum(found.step, found.near))
     jumps = peaks(strength, window.times_s, DOUBT, APART_S)
     cuts = [frame for frame in jumps if strength[frame] >= SURE]
-    accepted, doubts = graduals(window, found, area, busy, cuts)
+    cuts = [cut for cut in cuts if not shifts(window.pictures[cut - 1 : cut + 1]).any()]  # whip pans step as well
+    blends = [(cut, blend_around(window, area, cut, float(strength[cut]))) for cut in cuts]
+    cuts = [cut for cut, blend in blends if blend is None]
+    known = [*faded, *(blend for _, blend in blends if blend is not None)]
+    accepted, doubts = graduals(window, found, rows, area, busy, cuts, known)
     doubts += [frame for frame in jumps if strength[frame] < SURE]
-    return Decision(cuts, [float(strength[frame]) for frame in cuts], accepted, sorted(doubts), busy)
+    return Decision(cuts, [float(strength[frame]) for frame in cuts], accepted, faded, sorted(doubts), busy)
 
 
 def first_of_scene(window: Window, kept: int) -> int:
@@ -75,17 +90,20 @@ def first_of_scene(window: Window, kept: int) -> int:
     return window.first_M + start + 1 + int(np.abs(np.diff(pictures, axis=0)).sum(axis=(1, 2, 3)).argmax())
 
 
+def boundary_of(window: Window, found: Gradual) -> Boundary:
+    """A transition or cut in numbers of source frames; a cut is placed to the frame."""
+    if found.start == found.end:
+        number = first_of_scene(window, found.start)
+        return Boundary(number, number, found.confidence)
+    end = min(found.end, len(window.numbers) - 1)
+    return Boundary(int(window.numbers[found.start]), int(window.numbers[end]), found.confidence)
+
+
 def boundaries(window: Window, decision: Decision) -> list[Boundary]:
-    """The decision in numbers of source frames, in order."""
-    found = []
-    for kept, strength in zip(decision.cuts, decision.strengths, strict=True):
-        number = first_of_scene(window, kept)
-        found.append((kept, Boundary(number, number, min(1.0, 0.5 + (strength - SURE)))))
-    for gradual in decision.graduals:
-        start, end = int(window.numbers[gradual.start]), int(window.numbers[gradual.end])
-        found.append((gradual.start, Boundary(start, end, gradual.confidence)))
-    inside = [pair for pair in found if window.core_start <= pair[0] < window.core_end]
-    return [boundary for _, boundary in sorted(inside, key=lambda pair: pair[1].start)]
+    """What starts in the window's core, in order."""
+    cuts = [Gradual(kept, kept, s) for kept, s in zip(decision.cuts, decision.strengths, strict=True)]
+    inside = [g for g in [*cuts, *decision.graduals] if window.core_start <= g.start < window.core_end]
+    return [boundary_of(window, g) for g in sorted(inside, key=lambda g: g.start)]
 
 
 class Fast:
