@@ -1,45 +1,106 @@
-"""Where black bars end: the box of the picture within letterbox and pillarbox bars.
+"""Where bars end: the box of the picture within letterbox and pillarbox bars, and within plain mats of any colour.
 
-Luma (T, H, W) in grey levels 0..255. A bar is black in every frame, so one dark frame makes none, and in some frame
-the picture steps up from it all along its edge, so neither a dark scene nor a thing that passes through one has bars.
+Luma (T, H, W) uint8. A black bar is black in every frame, so one dark frame makes none, and in some frame the picture
+steps from it all along its edge, so neither a dark scene nor a thing that passes through one has bars. A mat of another
+level stands at two opposite sides, is the same there and in every frame: a sky above a horizon is no mat.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-BLACK = 24.0  # grey levels a bar may reach (black after lossy coding, or raised to limited-range 16)
+BLACK = 24  # grey levels a bar may reach (black after lossy coding, or raised to limited-range 16)
 UNEVEN = 8.0  # grey levels between its 2nd and 98th percentile: codec noise; a dark scene varies more
 DRIFT = 4.0  # grey levels between the middle of a line and of the outermost one: a bar has one level
-STEP = 5.0  # grey levels from bar to picture, two lines apart (a scaler smears the edge over one line)
+STEP = 5  # grey levels from bar to picture, two lines apart (a scaler smears the edge over one line)
 ALONG = 0.6  # share of the edge that must show the step: a bar is straight, the outline of a thing is not
+REACH = 2  # lines to either side of the step over which scalers and codecs smear it
+
+Box = tuple[int, int, int, int]
+
+_last: list[tuple[np.ndarray, Box, tuple[float, float, float, float]]] = []
 
 
-def content_box(luma_THW: np.ndarray) -> tuple[int, int, int, int]:
+def content_box(luma_THW: np.ndarray) -> Box:
     """Return (top, bottom, left, right) in pixels, ends exclusive; the whole picture if there are no bars."""
+    return _boxes(luma_THW)[0]
+
+
+def exact_box(luma_THW: np.ndarray) -> tuple[float, float, float, float]:
+    """The same to a fraction of a pixel, from how the levels of the lines at the edge are mixed."""
+    return _boxes(luma_THW)[1]
+
+
+def _boxes(luma_THW: np.ndarray) -> tuple[Box, tuple[float, float, float, float]]:
+    if not _last or _last[0][0] is not luma_THW:
+        _last[:] = [(luma_THW, *_found(luma_THW))]
+    return _last[0][1:]
+
+
+def _found(luma_THW: np.ndarray) -> tuple[Box, tuple[float, float, float, float]]:
     height, width = luma_THW.shape[1:]
     top, bottom = _picture(luma_THW)
     left, right = _picture(luma_THW[:, top:bottom].transpose(0, 2, 1))
     if (top, bottom) == (0, height) and (left, right) != (0, width):
         # Bars at the sides shorten the edges of those above and below: look again without them.
         top, bottom = _picture(luma_THW[:, :, left:right])
-    return top, bottom, left, right
+    inside_rows = luma_THW[:, :, left:right]
+    inside_columns = luma_THW[:, top:bottom].transpose(0, 2, 1)
+    exact = (
+        _exact(inside_rows, top), height - _exact(inside_rows[:, ::-1], height - bottom),
+        _exact(inside_columns, left), width - _exact(inside_columns[:, ::-1], width - right),
+    )  # fmt: skip
+    return (top, bottom, left, right), exact
 
 
 def _picture(lines_TLN: np.ndarray) -> tuple[int, int]:
     """First and last (exclusive) of the L lines between bars at either end."""
     count = lines_TLN.shape[1]
-    start, end = _bar(lines_TLN), count - _bar(lines_TLN[:, ::-1])
+    flipped = lines_TLN[:, ::-1]
+    start, end = _bar(lines_TLN, BLACK), count - _bar(flipped, BLACK)
+    if (start, end) == (0, count):
+        mats = _bar(lines_TLN, 255), _bar(flipped, 255)
+        levels = (
+            [float(np.median(lines[:, : max(mats)])) for lines in (lines_TLN, flipped)] if all(mats) else [0.0, 99.0]
+        )
+        if abs(levels[0] - levels[1]) <= DRIFT:
+            start, end = mats[0], count - mats[1]
     return (start, end) if start < end else (0, count)
 
 
-def _bar(lines_TLN: np.ndarray) -> int:
-    """Lines of the bar that begins with the first one: black, even, of one level, and ending in a straight step."""
-    low, middle, high = np.percentile(lines_TLN.max(axis=0), (2, 50, 98), axis=1)
-    inside = (high <= BLACK) & (high - low <= UNEVEN) & (np.abs(middle - middle[0]) <= DRIFT)
-    length = int(np.argmin(inside))
-    if inside.all() or not length:
+def _bar(lines_TLN: np.ndarray, most: int) -> int:
+    """Lines of the bar that begins with the first one: even, of one level, and ending in a straight step.
+
+    A bar is at most `most` bright; a black one may be darker in some frames, any other is the same in all.
+    """
+    count = lines_TLN.shape[1]
+    length, outermost = 0, 0.0
+    for length in range(count):
+        line_TN = lines_TLN[:, length]
+        brightest = line_TN.max(axis=0)
+        low, middle, high = np.percentile(brightest, (2, 50, 98))
+        outermost = middle if length == 0 else outermost
+        if high > most or high - low > UNEVEN or abs(middle - outermost) > DRIFT:
+            break
+        if most > BLACK and float(np.percentile(brightest - line_TN.min(axis=0), 98)) > UNEVEN:
+            break
+    else:
         return 0
-    beyond = lines_TLN[:, min(length + 1, lines_TLN.shape[1] - 1)]
-    straight = (beyond - lines_TLN[:, length - 1] > STEP).mean(axis=1).max()
-    return length if straight >= ALONG else 0
+    if not length:
+        return 0
+    beyond = lines_TLN[:, min(length + 1, count - 1)].astype(np.int16)
+    step = np.abs(beyond - lines_TLN[:, length - 1])
+    return length if (step > STEP).mean(axis=1).max() >= ALONG else 0
+
+
+def _exact(lines_TLN: np.ndarray, edge: int) -> float:
+    """The edge of a bar of `edge` lines as a real number: its smeared lines are mixtures of bar and picture."""
+    if not edge or edge + REACH >= lines_TLN.shape[1] or edge <= REACH:
+        return float(edge)
+    around_TKN = lines_TLN[:, edge - REACH : edge + REACH + 1].astype(np.float32)
+    bar, picture = around_TKN[:, 0], around_TKN[:, -1]
+    clear = np.abs(picture - bar) > 4 * STEP
+    if clear.mean() < 0.05:  # too little stands out of the bar to tell
+        return float(edge)
+    mixed = ((around_TKN - bar[:, None]) / np.where(clear, picture - bar, 1.0)[:, None]).clip(0.0, 1.0).sum(axis=1)
+    return float(edge + REACH + 1 - np.median(mixed[clear]))

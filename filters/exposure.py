@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow as pa
 
@@ -18,9 +19,9 @@ from filters._luma import luma
 
 # Grey levels. At or below 10 a display shows black and a codec keeps nothing but noise (full-range black is 0,
 # and ringing lifts it by a few levels); a dark but readable scene, such as a night sky at 14, is not counted.
-DARK = 10.0
-# Limited-range white lands on 255 and ringing takes some levels off; 250 and above cannot be told from it.
-BRIGHT = 250.0
+DARK = 10
+# Limited-range white lands on 255, and ringing takes some levels off.
+BRIGHT = 250
 GREY_LEVELS = 255.0
 
 
@@ -28,6 +29,7 @@ class Exposure(Score):
     """Share of clipped pixels, dark and bright together, in [0, 1], its parts, and the mean brightness."""
 
     name = "exposure"
+    version = 2
     frames = Frames(2.0, 256, "rgb")
     fields = (
         column("score", pa.float32(), "share", "pixels without picture: dark + bright, mean over frames"),
@@ -42,13 +44,15 @@ class Exposure(Score):
         """Measure (T, H, W, 3) uint8 frames."""
         gray_THW = luma(frames_THWC)
         top, bottom, left, right = content_box(gray_THW)
-        gray_THW = gray_THW[:, top:bottom, left:right]
-        dark = (gray_THW <= DARK).mean(axis=(1, 2))
-        bright = (gray_THW >= BRIGHT).mean(axis=(1, 2))
+        views = [np.ascontiguousarray(gray[top:bottom, left:right]) for gray in gray_THW]
+        counts = np.stack([cv2.calcHist([view], [0], None, [256], [0, 256]).ravel() for view in views])
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        levels = np.arange(256)
+        dark, mean, bright = shares[:, : DARK + 1].sum(axis=1), shares @ levels, shares[:, BRIGHT:].sum(axis=1)
         return {
             "score": dark + bright,
-            "brightness": gray_THW.mean(axis=(1, 2)) / GREY_LEVELS,
-            "contrast": gray_THW.std(axis=(1, 2)) / GREY_LEVELS,
+            "brightness": mean / GREY_LEVELS,
+            "contrast": np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0.0)) / GREY_LEVELS,
             "dark": dark,
             "bright": bright,
         }

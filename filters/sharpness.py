@@ -47,13 +47,13 @@ def _frame(frame_HWC: np.ndarray) -> tuple[float, float]:
     scale = min(1.0, SHORT_SIDE / min(frame_HWC.shape[:2]))
     size = [max(1, round(side * scale)) for side in frame_HWC.shape[1::-1]]
     pixels = cv2.blur(cv2.resize(frame_HWC, size, interpolation=cv2.INTER_AREA).astype(np.float32), (STAIRS, STAIRS))
-    lost = []
-    marked = 0.0
-    for axis, kernel in ((0, (1, BLUR)), (1, (BLUR, 1))):
-        step = np.abs(np.diff(pixels, axis=axis))
-        blurred = np.abs(np.diff(cv2.blur(pixels, kernel), axis=axis))
-        on = step > LEAST_STEP
+    lost, marked = [], 0.0
+    for first, second, kernel in ((np.s_[:-1], np.s_[1:], (1, BLUR)), (np.s_[:, :-1], np.s_[:, 1:], (BLUR, 1))):
+        blurred = cv2.blur(pixels, kernel).reshape(pixels.shape)
+        step = np.abs(pixels[second] - pixels[first]).ravel()
+        gone = step - np.abs(blurred[second] - blurred[first]).ravel()
+        on = (step > LEAST_STEP).astype(np.float32)
         marked = max(marked, float(on.mean()) if on.size else 0.0)
-        total = float(step[on].sum())
-        lost.append(float(np.maximum(step - blurred, 0.0)[on].sum()) / total if total > 0.0 else 0.0)
+        total = float(step @ on)
+        lost.append(float(np.maximum(gone, 0.0) @ on) / total if total > 0.0 else 0.0)
     return min(lost), marked
