@@ -5,7 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 
-ALL = ("startup", "kill_resume", "engines", "resume_training", "real_footage", "duplicates", "shapes_prompts")
+ALL = (
+    "startup",
+    "kill_resume",
+    "engines",
+    "resume_training",
+    "real_footage",
+    "duplicates",
+    "shapes_prompts",
+    "analysis_pass",
+    "shots",
+    "spans",
+    "damage",
+    "pool",
+    "borders",
+    "camera_motion",
+)
 
 
 def main() -> int:

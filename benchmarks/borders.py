@@ -2,7 +2,7 @@
 
     python -m benchmarks.borders [--seed N] [--count 120] [--data FOLDER_OF_CLIPS] --json
 
-Planted on real footage that has no bars: letterbox, pillarbox, both, of random thickness at both ends, at 360p to 1080p,
+On real footage without bars: letterbox, pillarbox, both, of random thickness at both ends, at 360p to 1080p,
 black or raised to level 16, some plain mats of another colour, some after a fade from black, encoded by x264 at crf 18
 to 30. A third of the videos have none, and some of those are very dark. Lists every crop of the clips themselves.
 """
