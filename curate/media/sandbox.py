@@ -177,7 +177,7 @@ class _Process:
         handles = (theirs.fileno(), their_files.fileno(), memory)
         self._process = subprocess.Popen(
             [
-                sys.executable, "-P", "-m", "curate.media.worker", *map(str, handles), str(os.getpid()),
+                sys.executable, "-P", "-s", "-m", "curate.media.worker", *map(str, handles), str(os.getpid()),
                 str(limits.memory_gib), back_end,
             ],
             pass_fds=handles, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._words,
