@@ -2,9 +2,10 @@
 
     python -m benchmarks.analysis_pass [--data FOLDER_OF_CLIPS] [--every N] [--detector fast] --json
 
-CPU seconds of the whole analysis (scenes, motion, sharpness, exposure, borders, camera, perceptual and content hash,
-proxies) divided by those of PyAV's decode() of the same files in the same run, both single-threaded; the same pass in
-this process; and the pass with every shortcut off, whose cuts and scores are compared. Peers run on the same files.
+CPU seconds of the whole analysis (scenes, motion, sharpness, exposure, borders, camera, perceptual hash, proxies)
+divided by those of PyAV's decode() of the same files in the same run, both with one thread; the same pass in this
+process; the same with the content hash, which reads every byte that is decoded; and the pass with every shortcut off,
+whose cuts and scores are compared. Peers run on the same files.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import cv2
 import numpy as np
 
 from benchmarks.result import show
-from benchmarks.yardsticks import Careful, InProcess, cpu_seconds, plain_decode
+from benchmarks.yardsticks import Careful, InProcess, cpu_seconds, plain_decode, single_threaded
 from curate.media.decode_pass import DecodePass, PassRequest
 from curate.media.reader import Reader
 from curate.registry import names, resolve
@@ -31,7 +32,12 @@ REACH = 1.5
 Rows = dict[tuple[str, str], Any]
 
 
-def analysed(paths: list[Path], reader: Any, detector: Any) -> tuple[float, Rows]:
+def analysed(
+    paths: list[Path],
+    reader: Any,
+    detector: Any,
+    content: set[str] | None = frozenset(),  # type: ignore[assignment]
+) -> tuple[float, Rows]:
     """CPU seconds of the pass over all files, and its rows by (stage, file and place)."""
     scores = {name: resolve("score", name)() for name in SCORES if name in names("score")}
     scores["phash"] = resolve("hash", "phash")()
@@ -39,7 +45,7 @@ def analysed(paths: list[Path], reader: Any, detector: Any) -> tuple[float, Rows
     begun = cpu_seconds()
     for path in paths:
         request = PassRequest(
-            path.name, str(path), detector, 1.0, 20.0, scores, proxies=None, content=None, keep_truncated=True
+            path.name, str(path), detector, 1.0, 20.0, scores, proxies=None, content=content, keep_truncated=True
         )
         for place, (stage, row) in enumerate(DecodePass(request, reader).run()):
             rows[stage, f"{path.name}:{row.get('clip_id', place)}"] = row
@@ -117,12 +123,14 @@ def main() -> None:
     plain, played = plain_decode(paths)
     sandboxed, rows = analysed(paths, Reader(), detector)
     inside, _ = analysed(paths, InProcess(), detector)
+    hashed, _ = analysed(paths, InProcess(), detector, content=None)
     plain_again, _ = plain_decode(paths)
     plain = (plain + plain_again) / 2
     careful_s, careful = analysed(paths, InProcess(Careful()), detector)
     others = {name: round(spent / plain, 2) for name, spent in peers(paths).items()}
     found = {
         "in_process": round(inside / plain, 3), "sandbox_over_in_process": round(sandboxed / inside, 3),
+        "in_process_with_content_hash": round(hashed / plain, 3),
         "every_shortcut_off": round(careful_s / plain, 2), "plain_cpu_s_per_minute": round(plain / played * 60, 2),
         "peers_over_plain": others, "compared": compared(rows, careful), "files": len(paths),
     }  # fmt: skip
@@ -132,4 +140,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    single_threaded()
     main()

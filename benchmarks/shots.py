@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.yardsticks import InProcess
+from benchmarks.yardsticks import InProcess, single_threaded
 from curate.errors import SpecError
 from curate.media.facts import Job
 from curate.registry import resolve
@@ -147,11 +146,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # Before NumPy's and OpenCV's pools are made, or idle threads count as CPU seconds.
-    if os.environ.get("OMP_NUM_THREADS") != "1":
-        os.execve(
-            sys.executable,
-            [sys.executable, "-m", "benchmarks.shots", *sys.argv[1:]],
-            {**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+    single_threaded()
     sys.exit(main())

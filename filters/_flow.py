@@ -30,6 +30,9 @@ _last: list[tuple[np.ndarray, Motions]] = []
 def _method() -> cv2.DISOpticalFlow:
     method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     method.setFinestScale(1)  # halves: 32 lines hold the motion of a picture of 64
+    # Of the preset's 12 steps and patches every 4 pixels: half the time, and the same names of camera motion.
+    method.setGradientDescentIterations(8)
+    method.setPatchStride(5)
     return method
 
 

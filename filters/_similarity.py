@@ -59,12 +59,11 @@ def _robust(x: np.ndarray, y: np.ndarray, moved_PN2: np.ndarray, use_PN: np.ndar
     """The similarity (shift x, y, scale - 1, turn) that most used points of each pair follow, and all residuals."""
     u, v = moved_PN2[..., 0], moved_PN2[..., 1]
     places = np.stack([np.ones_like(x), x, y, x * x + y * y], axis=1)
+    used = use_PN.astype(np.float32)
     fits = np.zeros((len(u), 4), np.float32)
-    fits[:, :2] = [_middle(pair[use]) for pair, use in zip(moved_PN2, use_PN, strict=True)]
+    fits[:, 0], fits[:, 1] = _middles(u, use_PN), _middles(v, use_PN)
     for _ in range(ROUNDS):
-        residual = _residual(fits, x, y, u, v)
-        weight = np.where(use_PN, 1.0, 0.0).astype(np.float32)
-        weight *= 1.0 / (1.0 + (residual / NOISE) ** 2)
+        weight = used / (1.0 + _squares(fits, x, y, u, v) / NOISE**2)
         s, sx, sy, sr = (weight @ places).T
         (su, sxu, syu), (sv, sxv, syv) = ((weight * part @ places[:, :3]).T for part in (u, v))
         zero = np.zeros_like(s)
@@ -72,13 +71,19 @@ def _robust(x: np.ndarray, y: np.ndarray, moved_PN2: np.ndarray, use_PN: np.ndar
         left = left.transpose(2, 0, 1) + 1e-6 * np.eye(4)
         right = np.stack([su, sv, sxu + syv, sxv - syu], axis=1)
         fits = np.linalg.solve(left, right[..., None])[..., 0].astype(np.float32)
-    return fits, _residual(fits, x, y, u, v)
+    return fits, np.sqrt(_squares(fits, x, y, u, v))
 
 
-def _middle(moved_N2: np.ndarray) -> np.ndarray:
-    return np.median(moved_N2, axis=0) if len(moved_N2) else np.zeros(2)
+def _middles(values_PN: np.ndarray, use_PN: np.ndarray) -> np.ndarray:
+    """Median of the used points of each pair, (P,); 0 where none is used."""
+    count = use_PN.sum(axis=1)
+    ordered_PN = np.sort(np.where(use_PN, values_PN, np.inf), axis=1)
+    rows = np.arange(len(count))
+    middles = (ordered_PN[rows, np.maximum(count - 1, 0) // 2] + ordered_PN[rows, count // 2]) / 2
+    return np.where(count > 0, middles, 0.0)
 
 
-def _residual(fits: np.ndarray, x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def _squares(fits: np.ndarray, x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Squared distance of every point's motion from the fit, (P, N)."""
     shift_x, shift_y, scale, turn = fits.T[..., None]
-    return np.hypot(u - (shift_x + scale * x - turn * y), v - (shift_y + scale * y + turn * x))
+    return (u - (shift_x + scale * x - turn * y)) ** 2 + (v - (shift_y + scale * y + turn * x)) ** 2

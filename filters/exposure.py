@@ -17,11 +17,12 @@ from curate.stage import Clip, Frames, Score, column
 from filters._bars import content_box
 from filters._luma import luma
 
-# Grey levels. At or below 10 a display shows black and a codec keeps nothing but noise (full-range black is 0,
-# and ringing lifts it by a few levels); a dark but readable scene, such as a night sky at 14, is not counted.
-DARK = 10
-# Limited-range white lands on 255, and ringing takes some levels off.
-BRIGHT = 250
+# Grey levels. Around 10 a display shows black and a codec keeps nothing but noise (full-range black is 0, and ringing
+# lifts it); a dark but readable scene, such as a night sky at 14, is not counted. White lands on 255 less some ringing.
+# Pixels count by degrees, or a resampling that moves levels by one would move the score by a tenth.
+LEVELS = np.arange(256)
+IS_DARK = np.interp(LEVELS, (6, 14), (1.0, 0.0))
+IS_BRIGHT = np.interp(LEVELS, (246, 254), (0.0, 1.0))
 GREY_LEVELS = 255.0
 
 
@@ -29,14 +30,14 @@ class Exposure(Score):
     """Share of clipped pixels, dark and bright together, in [0, 1], its parts, and the mean brightness."""
 
     name = "exposure"
-    version = 2
+    version = 3
     frames = Frames(2.0, 256, "rgb")
     fields = (
         column("score", pa.float32(), "share", "pixels without picture: dark + bright, mean over frames"),
         column("brightness", pa.float32(), "0..1", "mean luma over picture and time"),
         column("contrast", pa.float32(), "0..1", "standard deviation of luma, mean over frames"),
-        column("dark", pa.float32(), "share", "pixels crushed to black (luma <= 10 of 255)"),
-        column("bright", pa.float32(), "share", "pixels burnt to white (luma >= 250 of 255)"),
+        column("dark", pa.float32(), "share", "pixels crushed to black (luma about 10 of 255 and below)"),
+        column("bright", pa.float32(), "share", "pixels burnt to white (luma about 250 of 255 and above)"),
     )
     higher_is = "worse"
 
@@ -47,12 +48,11 @@ class Exposure(Score):
         views = [np.ascontiguousarray(gray[top:bottom, left:right]) for gray in gray_THW]
         counts = np.stack([cv2.calcHist([view], [0], None, [256], [0, 256]).ravel() for view in views])
         shares = counts / counts.sum(axis=1, keepdims=True)
-        levels = np.arange(256)
-        dark, mean, bright = shares[:, : DARK + 1].sum(axis=1), shares @ levels, shares[:, BRIGHT:].sum(axis=1)
+        dark, mean, bright = shares @ IS_DARK, shares @ LEVELS, shares @ IS_BRIGHT
         return {
             "score": dark + bright,
             "brightness": mean / GREY_LEVELS,
-            "contrast": np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0.0)) / GREY_LEVELS,
+            "contrast": np.sqrt(np.maximum(shares @ LEVELS**2 - mean**2, 0.0)) / GREY_LEVELS,
             "dark": dark,
             "bright": bright,
         }

@@ -26,7 +26,8 @@ from curate.store import Part
 from curate.wire import Closed, Wire
 
 # Threads are set here for every engine, since their number changes the last bits of a matmul.
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "ARROW_NUM_THREADS")
+_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "ARROW_NUM_THREADS")
+ONE_THREAD = dict.fromkeys(_POOLS, "1")
 _START_S = 120.0
 
 
@@ -43,7 +44,7 @@ class Supervisor:
     # -- the child ---------------------------------------------------------------------------------------------
 
     def _start(self) -> Wire:
-        env = {**os.environ, **dict.fromkeys(_THREADS, "1"), "PYTHONUNBUFFERED": "1"}
+        env = {**os.environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "curate.engines.child"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, start_new_session=True,

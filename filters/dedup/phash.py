@@ -12,6 +12,7 @@ with its borders cut off is found. Rows of the arrays are frames, in order:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import cv2
@@ -49,6 +50,7 @@ class Phash(Score):
     """Hashes and small pictures of every sampled frame; `score` is how much there is to see (DESIGN 2, Q23, Q24)."""
 
     name = "phash"
+    version = 2
     # Twice the rate of the proxies: a copy with its head cut off is sampled at other moments, at most 1/8 s away then.
     frames = Frames(4.0, 96, "rgb")
     fields = (
@@ -64,7 +66,7 @@ class Phash(Score):
         top, bottom, left, right = content_box(luma(frames_THWC))
         frames_THWC = frames_THWC[:, top:bottom, left:right]
         thumbs = np.stack([thumb(frame) for frame in frames_THWC])
-        hashes = np.stack([[hash_luma(view) for view in views(gray)] for gray in luma(frames_THWC)])
+        hashes = hash_views(luma(frames_THWC))
         return {
             "score": information(thumbs).astype(np.float64),
             "count": len(thumbs),
@@ -73,23 +75,27 @@ class Phash(Score):
         }
 
 
-def views(gray_HW: np.ndarray) -> list[np.ndarray]:
-    """The whole picture and its centre crops, each (SIDE, SIDE) float32."""
-    height, width = gray_HW.shape
-    found = []
-    for share in CROPS:
-        dy, dx = round(height * (1.0 - share) / 2), round(width * (1.0 - share) / 2)
-        crop = gray_HW[dy : height - dy, dx : width - dx]
-        # INTER_AREA averages when it shrinks and interpolates when it enlarges.
-        found.append(cv2.resize(np.ascontiguousarray(crop, np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA))
-    return found
+def hash_views(gray_THW: np.ndarray) -> np.ndarray:
+    """Hashes of each luma picture and its centre crops, (T, VIEWS, BYTES) uint8; mean brightness is no bit of them."""
+    _, height, width = gray_THW.shape
+    levels_THW = gray_THW.astype(np.float32)
+    bits = np.empty((len(gray_THW), VIEWS, KEPT * KEPT), bool)
+    for view, share in enumerate(CROPS):
+        waves_TKK = _waves(height, share) @ levels_THW @ _waves(width, share).T
+        waves_TKK[:, 0, 0] = 0.0
+        bits[:, view] = waves_TKK.reshape(len(gray_THW), -1) > 0.0
+    return np.packbits(bits, axis=-1, bitorder="little")
 
 
-def hash_luma(gray_HW: np.ndarray) -> np.ndarray:
-    """Hash of one (SIDE, SIDE) float32 picture, (32,) uint8; the mean brightness is no bit of it."""
-    waves = COSINES @ gray_HW @ COSINES.T
-    waves[0, 0] = 0.0
-    return np.packbits(waves.ravel() > 0.0, bitorder="little")
+@cache
+def _waves(side: int, share: float) -> np.ndarray:
+    """(KEPT, side) float32: the middle `share` of a line, resized to SIDE pixels, in its lowest frequencies.
+
+    Both are linear, so that one product does the work; INTER_AREA averages when it shrinks.
+    """
+    cut = round(side * (1.0 - share) / 2)
+    unit = np.eye(side, dtype=np.float32)[cut : side - cut]
+    return COSINES @ cv2.resize(unit, (side, SIDE), interpolation=cv2.INTER_AREA)
 
 
 def thumb(frame_HWC: np.ndarray) -> np.ndarray:
