@@ -65,14 +65,14 @@ class Packer:
         self._rows: list[list[Any]] = []
         self._used = 0
 
-    def has_room(self, frame: Frame) -> bool:
-        """Whether the frame's pictures fit behind those that are there."""
-        return self._used + _bytes(frame) <= self._buffers.size
+    def has_room(self, size: int) -> bool:
+        """Whether pictures of this many bytes fit behind those that are there."""
+        return self._used + size <= self._buffers.size
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: Frame, size: int) -> None:
         """Copy a frame's pictures into the buffer, which grows for a frame that is larger than all of it."""
-        if _bytes(frame) > self._buffers.size:
-            self._buffers.resize(_bytes(frame))
+        if size > self._buffers.size:
+            self._buffers.resize(size)
         places = [[self._views.index(view), *self._put(pixels)] for view, pixels in frame.views.items()]
         fitted = self._put(frame.fitted) if frame.fitted is not None else None
         self._rows.append([
@@ -94,7 +94,8 @@ class Packer:
         return message
 
 
-def _bytes(frame: Frame) -> int:
+def size_of(frame: Frame) -> int:
+    """Bytes of a frame's pictures."""
     return sum(view.size for view in frame.views.values()) + (frame.fitted.size if frame.fitted is not None else 0)
 
 

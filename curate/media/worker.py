@@ -28,7 +28,7 @@ from curate.media.cutting import copied
 from curate.media.decode import Frame, frames, probe, sniffed
 from curate.media.facts import Fit, Job, Limits, Probe
 from curate.media.frames import Frames
-from curate.media.shared import LARGEST, Buffers, Packer
+from curate.media.shared import LARGEST, Buffers, Packer, size_of
 from curate.registry import resolve
 from curate.wire import Closed, Wire
 
@@ -126,9 +126,10 @@ class Worker:
         packer = Packer(self._buffers, job.views)
         since = time.monotonic()
         for frame in stream:
-            if packer.count and not packer.has_room(frame):
+            size = size_of(frame)
+            if packer.count and not packer.has_room(size):
                 self._flush(packer)
-            packer.add(frame)
+            packer.add(frame, size)
             if packer.count >= _CHUNK_FRAMES or time.monotonic() - since >= _CHUNK_SECONDS:
                 self._flush(packer)
                 since = time.monotonic()
