@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from curate.extras import require
 from curate.media.detectors._checks import number
-from curate.media.detectors._extra import require
 from curate.media.detectors._gradual import Gradual
 from curate.media.detectors._transnet import network, to_input, transitions
 from curate.media.detectors._windows import Window, Windows

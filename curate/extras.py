@@ -1,4 +1,4 @@
-"""What a detector's file checks when it is imported, which is when a spec names it."""
+"""What a file that needs an extra checks when it is imported, which is when a spec names it."""
 
 from __future__ import annotations
 
