@@ -19,10 +19,9 @@ import numpy as np
 
 from benchmarks.result import show
 from benchmarks.yardsticks import InProcess
-from curate.media.decode_pass import PROXY
 from curate.media.facts import Job
 from curate.media.writer import write_mp4
-from curate.stage import Clip, measure_row
+from curate.stage import PROXY, Clip, measure_row
 from filters.borders import Borders
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "clips"

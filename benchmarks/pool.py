@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.result import show
-from curate.media.decode_pass import PROXY
 from curate.media.facts import Job
 from curate.media.reader import Reader
-from curate.stage import Frames
+from curate.stage import PROXY, Frames
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "clips"
 

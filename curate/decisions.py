@@ -39,7 +39,7 @@ class _Verdicts:
 def decided(clips: pa.Table, plan: Plan) -> pa.Table:
     verdicts = _Verdicts(clips.num_rows)
     _lengths(clips, plan, verdicts)
-    for stage in plan.pass_stages():
+    for stage in plan.measured_stages():
         if stage not in plan.screens:
             _faults(clips, stage, verdicts)
     for name, (source, rule) in plan.rules.items():

@@ -20,7 +20,7 @@ from curate.errors import SpecError
 from curate.ids import fingerprint
 from curate.registry import build, nearest, resolve
 from curate.spec import REQUIRED_CATEGORIES, Rule, Spec
-from curate.stage import Score, Screen
+from curate.stage import PROXY, Score, Screen
 
 # Columns that every clip has, beside the scores: name -> what a rule may compare it with
 CLIP_COLUMNS = {
@@ -81,7 +81,11 @@ class Plan:
             if spec.stages.split.max_s < spec.stages.split.min_s:
                 raise SpecError("split: max_s is below min_s")
         with said_at("stages", "dedup"):
-            self.dedup = self._dedup_params()
+            self.dedup: Any = None
+            if spec.stages.dedup:
+                from filters.dedup.cluster import dedup_params
+
+                self.dedup = dedup_params(spec.stages.dedup)
         if self.dedup is not None and self.dedup.perceptual is not None:
             self.scores.setdefault(HASH_STAGE, build("hash", HASH_STAGE, {}))
         with said_at("stages", "screen"):
@@ -97,20 +101,6 @@ class Plan:
         self.tables = self._tables()
 
     # -- parts of the check ------------------------------------------------------------------------------------
-
-    def _dedup_params(self) -> Any:
-        if not self.stages.dedup:
-            return None
-        from pydantic import ValidationError
-
-        from filters.dedup.cluster import DedupParams
-
-        try:
-            return DedupParams.model_validate(self.stages.dedup)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise SpecError(f"stages.dedup.{where}: {first['msg'].removeprefix('Value error, ')}") from error
 
     def _check_rule(self, name: str, rule: Rule) -> tuple[str, Rule]:
         """Return the ledger column that a rule reads, and the rule."""
@@ -145,6 +135,8 @@ class Plan:
     def _screens(self) -> dict[str, Screen]:
         """The screens of all categories by name; what only measures cannot decide about safety, and the reverse."""
         for name, score in self.scores.items():
+            if score.reads == "proxies" and score.frames != PROXY:
+                raise SpecError(f"score: {name} reads proxies, so its `frames` must be curate.stage.PROXY")
             if isinstance(score, Screen):
                 raise SpecError(f"score: {name} is a screen; name it under `screen:`")
         screens: dict[str, Screen] = {}
@@ -175,8 +167,18 @@ class Plan:
 
     @property
     def measures(self) -> dict[str, Score]:
-        """Scores and screens: everything that the decode pass measures clip by clip."""
+        """Scores and screens: everything that is measured clip by clip."""
         return {**self.scores, **self.screens}
+
+    @property
+    def riding(self) -> dict[str, Score]:
+        """Measures that are taken while a source is decoded."""
+        return {name: score for name, score in self.measures.items() if score.reads == "frames"}
+
+    @property
+    def proxied(self) -> dict[str, Score]:
+        """Measures that are taken from stored proxies."""
+        return {name: score for name, score in self.measures.items() if score.reads == "proxies"}
 
     def _captioner(self) -> Any:
         if self.stages.caption is None:
@@ -222,20 +224,19 @@ class Plan:
                 schema.SPLIT,
             ),
             "content": (pixels, schema.CONTENT),
-            "frames": ({**pixels, "grid": repr(decode_pass.PROXY)}, schema.FRAMES),
+            "frames": ({**pixels, "grid": repr(PROXY)}, schema.FRAMES),
         }
         for name, score in self.measures.items():
-            params = self.stages.score.get(name, {})
-            identities[name] = (
-                {
-                    **pixels,
-                    **_identity(type(score)),
-                    "grid": repr(score.frames),
-                    "reduce": score.reduce,
-                    "params": params,
-                },
-                schema.score_table(type(score)),
-            )
+            what = {
+                **pixels,
+                **_identity(type(score)),
+                "grid": repr(score.frames),
+                "reduce": score.reduce,
+                "params": self.stages.score.get(name, {}),
+            }
+            if score.reads == "proxies":
+                what["reads"] = ["frames"]
+            identities[name] = (what, schema.score_table(type(score)))
         tables = {stage: Table(stage, _key(stage, what), rows) for stage, (what, rows) in identities.items()}
         if self.captioner is not None and self.stages.caption is not None:
             read = sorted({need.partition(".")[0] for need in self.caption_columns} & tables.keys())
@@ -298,7 +299,11 @@ class Plan:
 
     def pass_stages(self) -> list[str]:
         """Stages that ride on the decode pass, by clip."""
-        return ["content", "frames", *self.measures]
+        return ["content", "frames", *self.riding]
+
+    def measured_stages(self) -> list[str]:
+        """Stages whose rows every clip has before anything is decided."""
+        return [*self.pass_stages(), *self.proxied]
 
     def snapshot_key(self, stage: str, what: Any) -> str:
         """Key of a dataset-wide stage: what it is, and the digest of what it read."""

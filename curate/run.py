@@ -19,14 +19,14 @@ import yaml
 from curate import snapshots
 from curate.engines import Engine, Shard, cores, make_engine
 from curate.errors import RushesError, SpecError, StorageError, TooManyQuarantined
-from curate.ledger import Ledger, build, funnel
+from curate.ledger import Ledger, build, by_source, funnel
 from curate.plan import CLIP_WORKS, Plan
 from curate.sources import Location, scan
 from curate.spec import Spec
 from curate.spec_file import absolute, dump
 from curate.stages import dedup, export, learn
 from curate.store import Store, remove_litter, storage_errors, write_atomic
-from curate.worklist import clip_rows, media_rows, refuse_bad_texts, shards, text_rows
+from curate.worklist import clip_rows, media_rows, proxied_rows, refuse_bad_texts, shards, text_rows
 
 STEPS = ("split", "dedup", "encode", "export", "train", "sample", "report")
 # What verbs that only look may have left in an output folder before its first run.
@@ -161,6 +161,8 @@ class Run:
 
     def _media(self) -> None:
         self._compute("split", ["media"], media_rows(self.plan, self.store, self.locations))
+        sources = list(by_source(self.locations))
+        self._compute("measure", ["proxied"], proxied_rows(self.plan, self.store, sources))
 
     def _clips(self, ledger: Ledger) -> Ledger:
         """Caption, check and encode what is wanted; a keeper that fails gives its place to the next of its cluster."""

@@ -12,10 +12,13 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 import pyarrow as pa
 
+from curate.errors import InputRejected
 from curate.media.frames import Frames as Frames
 
+PROXY = Frames(fps=2.0, short_side=256, colour="rgb")  # the grid of the proxies
 Direction = Literal["better", "worse", "neutral"]
 Reduce = Literal["mean", "max", "min", "p95"]
+Reads = Literal["frames", "proxies"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,9 @@ class Score:
 
     `fields` lists the columns, the first one is what a rule in `keep:` reads. `measure` returns one value per
     field; a 1-D array with one value per frame is reduced by `reduce`.
+
+    reads: `frames` are sampled while the source is decoded; `proxies` are the stored small frames, for a score that
+    costs more than decoding: adding it to a spec later decodes nothing again, and `frames` must be `PROXY`.
     """
 
     name: ClassVar[str]
@@ -52,6 +58,7 @@ class Score:
     fields: ClassVar[tuple[pa.Field, ...]]
     higher_is: ClassVar[Direction] = "neutral"
     reduce: ClassVar[Reduce] = "mean"
+    reads: ClassVar[Reads] = "frames"
 
     def measure(self, frames_THWC: np.ndarray, clip: Clip) -> Mapping[str, Any]:
         """Measure a clip from its sampled frames, (T, H, W, C) uint8 with T >= 1."""
@@ -88,6 +95,23 @@ def measure_row(score: Score, frames_THWC: np.ndarray, clip: Clip) -> dict[str, 
         pa.scalar(value, type=spec.type)  # a value of another type is this row's fault, not its part's
         row[spec.name] = value
     return row
+
+
+def scored(score: Score, frames_THWC: np.ndarray, clip: Clip) -> dict[str, Any]:
+    """The columns of a score's row; whatever it raises becomes that row's fault and nobody else's."""
+    try:
+        return measure_row(score, frames_THWC, clip)
+    except InputRejected as error:
+        return fault_columns(error.reason, error.detail)
+    except MemoryError:
+        return fault_columns("limit:memory", f"{score.name} ran out of memory")
+    except Exception as error:  # noqa: BLE001 an extension may raise anything; it is recorded in its row
+        return fault_columns("score:error", f"{score.name} raised {type(error).__name__}: {error}")
+
+
+def fault_columns(reason: str, detail: str = "") -> dict[str, Any]:
+    """The outcome columns of a row that has no result."""
+    return {"outcome": "quarantined", "reason": reason, "detail": detail[:2000]}
 
 
 @dataclass(frozen=True)

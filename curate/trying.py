@@ -26,6 +26,7 @@ from curate.spec import Spec
 from curate.spec_file import parse
 from curate.stage import Screen
 from curate.store import Store
+from curate.worklist import proxied_rows
 
 _WHOLE = 1e9  # seconds: a maximum length that never cuts, for scores of a whole file
 
@@ -115,6 +116,8 @@ def _measure(plan: Plan, store: Store, inputs: list[str], decode: bool) -> None:
     engine = LocalEngine(plan.spec, store.out, workers=1)
     try:
         for parts, _ in engine.run(["media"], [[row] for row in rows]):
+            store.commit(parts)
+        for parts, _ in engine.run(["proxied"], [[row] for row in proxied_rows(plan, store, [r["id"] for r in rows])]):
             store.commit(parts)
     finally:
         engine.close()

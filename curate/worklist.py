@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate import ids, schema
+from curate import ids, proxies, schema
 from curate.decisions import good_captions
 from curate.engines import Shard
 from curate.errors import RushesError
@@ -64,6 +64,32 @@ def _earlier_clips(plan: Plan, store: Store) -> dict[str, set[str]]:
             for row in store.read(table, schema.SPLIT, ["source_id", "clips"]).to_pylist():
                 clips.setdefault(row["source_id"], set()).update(span["clip_id"] for span in row["clips"] or [])
     return clips
+
+
+def proxied_rows(plan: Plan, store: Store, sources: Sequence[str]) -> list[dict[str, Any]]:
+    """Clips of these sources whose proxies are stored and that lack a score of them, part by part."""
+    if not plan.proxied:
+        return []
+    have = {
+        stage: ids_of(store.read(plan.tables[stage].name, plan.tables[stage].schema, ["clip_id"]), "clip_id")
+        for stage in plan.proxied
+    }
+    parts = proxies.places(plan, store)
+    names = pa.array(sources, pa.string())
+    probes = align(store.read(plan.tables["probe"].name, schema.PROBE), "source_id", names).to_pylist()
+    splits = align(store.read(plan.tables["split"].name, schema.SPLIT), "source_id", names).to_pylist()
+    rows: dict[str, dict[str, Any]] = {}
+    for probe, split in zip(probes, splits, strict=True):
+        for span in split["clips"] or []:
+            clip = span["clip_id"]
+            lacks = [stage for stage, ids in have.items() if clip not in ids]
+            if lacks and clip in parts:
+                rows[clip] = {
+                    "id": clip, "need": ["proxied"], "part": parts[clip], "lacks": lacks,
+                    "width": probe["width"], "height": probe["height"], "num_frames": span["num_frames"],
+                    "duration_s": span["end_s"] - span["start_s"],
+                }  # fmt: skip
+    return sorted(rows.values(), key=lambda row: row["part"])
 
 
 def clip_rows(plan: Plan, store: Store, ledger: Ledger) -> list[dict[str, Any]]:

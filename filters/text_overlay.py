@@ -6,6 +6,7 @@ subtitles and logos stay where they are while the scene moves; `fixed` counts th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.extras import require
-from curate.stage import Clip, Frames, Score, column
+from curate.stage import PROXY, Clip, Score, column
 from filters._text import covered, texts
 
 require("rapidocr", "ocr")
@@ -28,13 +29,14 @@ class TextOverlay(Score):
     """Share of the picture that is text, mean over the clip, in [0, 1]."""
 
     name = "text_overlay"
-    frames = Frames(2.0, 256, "rgb")
+    frames = PROXY
+    reads = "proxies"
     fields = (
         column("score", pa.float32(), "share", "area of the picture that is text, mean over samples"),
         column("fixed", pa.float32(), "share", "area that is text in at least half of the samples"),
         column("persistence", pa.float32(), "share", "samples in which the most lasting text stands in its place"),
         column("place", pa.string(), "", "ninth of the picture with most text, as `bottom centre`; empty without text"),
-        column("strings", pa.list_(pa.string()), "", "what the texts say, each once, in order of appearance"),
+        column("strings", pa.list_(pa.string()), "", "what the texts say, each once, that most often read first"),
     )
     higher_is = "worse"
 
@@ -43,10 +45,10 @@ class TextOverlay(Score):
         height, width = frames_THWC.shape[1:3]
         found = [texts(frame) for frame in frames_THWC[::EVERY]]
         often_HW = np.mean([covered(boxes, height, width) for boxes, _ in found], axis=0)
-        strings = list(dict.fromkeys(line for _, lines in found for line in lines))
+        strings = [line for line, _ in Counter(line for _, lines in found for line in lines).most_common(MOST)]
         fixed, persistence = float((often_HW >= STAYS).mean()), float(often_HW.max())
         return {"score": float(often_HW.mean()), "fixed": fixed, "persistence": persistence,
-                "place": _place(often_HW), "strings": strings[:MOST]}  # fmt: skip
+                "place": _place(often_HW), "strings": strings}  # fmt: skip
 
 
 def _place(often_HW: np.ndarray) -> str:

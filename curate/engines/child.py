@@ -61,7 +61,7 @@ class Child:
         from curate.stages import make_work
 
         if name not in self._works:
-            self._works[name] = make_work(name, self.plan)
+            self._works[name] = make_work(name, self.plan, self.store)
         return self._works[name]
 
     def alive(self) -> None:

@@ -18,10 +18,9 @@ from curate.media.decode import Frame
 from curate.media.facts import Job, Probe
 from curate.media.scenes import Scene
 from curate.media.spool import Spool
-from curate.stage import Boundary, Clip, Detector, Frames, Score, measure_row
+from curate.stage import PROXY, Boundary, Clip, Detector, Frames, Score, fault_columns, scored
 
 VERSION = 2
-PROXY = Frames(fps=2.0, short_side=256, colour="rgb")
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90]  # Q90 keeps what a caption model or classifier reads at a tenth of the bytes
 _BATCH = 64  # frames that a detector is given at once: calls cost as much as small pictures
 
@@ -233,27 +232,21 @@ class DecodePass:
         return {"clip_id": clip["clip_id"], "jpeg": jpegs, "times_s": times, "width": width, "height": height}
 
     def _score(self, score: Score, clip: Row, sampled: _Sampled) -> Row:
-        """One score of one clip; whatever it raises becomes that row's fault and nobody else's."""
         try:
             pixels_THWC, times = sampled.frames(score.frames)
-            info = Clip(
-                clip_id=clip["clip_id"],
-                width=self._scene.facts.width,
-                height=self._scene.facts.height,
-                num_frames=clip["num_frames"],
-                duration_s=clip["end_s"] - clip["start_s"],
-                times_s=tuple(times),
-            )
-            return {"clip_id": clip["clip_id"], **measure_row(score, pixels_THWC, info)}
         except Unreachable:
             raise
         except InputRejected as error:
             return {"clip_id": clip["clip_id"], **fault_columns(error.reason, error.detail)}
-        except MemoryError:
-            return {"clip_id": clip["clip_id"], **fault_columns("limit:memory", f"{score.name} ran out of memory")}
-        except Exception as error:  # noqa: BLE001 an extension may raise anything; it is recorded in its row
-            detail = f"{score.name} raised {type(error).__name__}: {error}"
-            return {"clip_id": clip["clip_id"], **fault_columns("score:error", detail)}
+        info = Clip(
+            clip_id=clip["clip_id"],
+            width=self._scene.facts.width,
+            height=self._scene.facts.height,
+            num_frames=clip["num_frames"],
+            duration_s=clip["end_s"] - clip["start_s"],
+            times_s=tuple(times),
+        )
+        return {"clip_id": clip["clip_id"], **scored(score, pixels_THWC, info)}
 
 
 class _Sampled:
@@ -290,8 +283,3 @@ def _pushed(detector: Detector, batch: Sequence[Frame]) -> list[Boundary]:
         return []
     pixels_THWC = np.stack([frame.views[detector.frames] for frame in batch])
     return detector.push(pixels_THWC, [frame.time_s for frame in batch], batch[0].index)
-
-
-def fault_columns(reason: str, detail: str = "") -> Row:
-    """The outcome columns of a row that has no result."""
-    return {"outcome": "quarantined", "reason": reason, "detail": detail[:2000]}

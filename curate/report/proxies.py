@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from curate import proxies
 from curate.errors import StorageError
 from curate.plan import Plan
 from curate.store import Store
@@ -48,41 +49,20 @@ def _jpegs(plan: Plan, store: Store, wanted: set[str]) -> dict[str, list[bytes]]
         lacking = wanted - found.keys()
         if not lacking:
             break
-        for row in _rows(store, part.path, lacking):
+        for row in proxies.rows(store, part.path, lacking, ["clip_id", "jpeg"]):
             found.setdefault(row["clip_id"], row["jpeg"] or [])
     return found
-
-
-def _rows(store: Store, path: str, wanted: set[str]) -> list[dict]:
-    """The wanted rows of one part; one without any is not read beyond its ids."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(store.out / path) as file:
-            mask = [clip in wanted for clip in file.read(["clip_id"])["clip_id"].to_pylist()]
-            return file.read(["clip_id", "jpeg"]).filter(pa.array(mask)).to_pylist() if any(mask) else []
-    except (OSError, pa.ArrowException) as error:
-        raise StorageError(f"part {path} cannot be read ({error}); see: rushes verify") from error
 
 
 def _strip(clip: str, jpegs: list[bytes], frames: int) -> Strip:
     """Evenly spaced frames of a clip, scaled down and side by side."""
     places = np.unique(np.linspace(0, len(jpegs) - 1, frames + 2)[1:-1].round().astype(int))
-    pictures = [_decoded(clip, jpegs[place]) for place in places]
+    pictures = [proxies.decoded(clip, jpegs[place]) for place in places]
     tall, wide = pictures[0].shape[:2]
     scale = min(1.0, _TALL / tall, _WIDE / wide)
     size = (max(1, round(wide * scale)), max(1, round(tall * scale)))
     strip_HWC = np.concatenate([cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in pictures], axis=1)
-    done, jpeg = cv2.imencode(".jpg", strip_HWC, _JPEG)
+    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(strip_HWC, cv2.COLOR_RGB2BGR), _JPEG)
     if not done:
         raise StorageError(f"the proxies of clip {clip} could not be encoded for the report")
     return Strip("data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode(), *size, len(pictures))
-
-
-def _decoded(clip: str, jpeg: bytes) -> np.ndarray:
-    """One proxy, (H, W, 3) uint8 BGR."""
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise StorageError(f"a proxy of clip {clip} is not a JPEG; see: rushes verify")
-    return picture

@@ -53,7 +53,7 @@ def _step(row: dict[str, Any], plan: Plan) -> str:
     """The step that a loss belongs to. A score's fault is `measure`, its rule is a step of its own."""
     if row["outcome"] == "rejected" and row["stage"] in plan.rules:
         return _KEEP + row["stage"]
-    return _MEASURE if row["stage"] in plan.pass_stages() else row["stage"]
+    return _MEASURE if row["stage"] in plan.measured_stages() else row["stage"]
 
 
 def _order(plan: Plan, losses: dict[str, list[dict[str, Any]]]) -> list[str]:

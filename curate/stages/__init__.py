@@ -1,6 +1,7 @@
 """Row stages as work for the engines. A work takes rows and yields (stage, row) pairs.
 
 media     one decode pass a source: probe, split, scores, hashes, proxies
+proxied   scores of stored proxies
 caption   captions from measured columns and proxies
 check     faults of captions
 latent    latents of the clip's frames
@@ -11,10 +12,12 @@ text      text features, a row a distinct text
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
 from curate.plan import Plan
-from curate.stage import Fault
+from curate.stage import Fault, fault_columns
+from curate.store import Store
 
 Row = dict[str, Any]
 
@@ -34,19 +37,20 @@ class Work(Protocol):
         ...
 
 
-def make_work(name: str, plan: Plan) -> Work:
-    """The work of this name."""
+def make_work(name: str, plan: Plan, store: Store) -> Work:
+    """The work of this name; `store` is read by those that work on what is there already."""
     from curate.stages.caption import CaptionWork
     from curate.stages.check import CheckWork
     from curate.stages.cut import CutWork
     from curate.stages.encode import LatentWork, TextWork
     from curate.stages.media import MediaWork
+    from curate.stages.proxied import ProxiedWork
 
-    works: dict[str, type[Work]] = {
+    works: dict[str, Callable[[Plan], Work]] = {
         "media": MediaWork, "caption": CaptionWork, "check": CheckWork, "latent": LatentWork, "mp4": CutWork,
-        "text": TextWork,
+        "text": TextWork, "proxied": partial(ProxiedWork, store=store),
     }  # fmt: skip
-    return works[name](plan)  # type: ignore[call-arg]
+    return works[name](plan)
 
 
 class ClipWork:
@@ -62,6 +66,4 @@ class ClipWork:
 
     def fault(self, row: Row, fault: Fault) -> Iterator[tuple[str, Row]]:
         """One quarantined row."""
-        from curate.media.decode_pass import fault_columns
-
         yield self.stage, {self.key: row["id"], **fault_columns(fault.reason, fault.detail)}

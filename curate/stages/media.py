@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from curate.errors import InputRejected, Unreachable
-from curate.media.decode_pass import DecodePass, PassRequest, fault_columns
+from curate.media.decode_pass import DecodePass, PassRequest
 from curate.media.reader import reader_for
 from curate.plan import Plan
-from curate.stage import Fault
+from curate.stage import Fault, fault_columns
 
 Row = dict[str, Any]
 
@@ -80,7 +80,7 @@ class MediaWork:
             min_s=split.min_s,
             max_s=split.max_s,
             keep_truncated=split.truncated == "keep",
-            scores={stage: score for stage, score in self.plan.measures.items() if stage in riding},
+            scores={stage: score for stage, score in self.plan.riding.items() if stage in riding},
             wanted={} if everything else wanted,
             proxies=None if everything else wanted.get("frames", set()),
             content=None if everything else wanted.get("content", set()),

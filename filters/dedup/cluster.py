@@ -6,8 +6,11 @@ then sharpest, then the smallest clip id (DESIGN 2, Q24).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
+from pydantic import ValidationError
 
 from curate.errors import SpecError
 from curate.spec_base import Model
@@ -48,6 +51,16 @@ class DedupParams(Model):
 
     exact: ExactParams | None = None
     perceptual: PerceptualParams | None = None
+
+
+def dedup_params(given: dict[str, Any]) -> DedupParams:
+    """What a spec says under `dedup`. Raises SpecError for what is wrong first."""
+    try:
+        return DedupParams.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SpecError(f"stages.dedup.{where}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def find_duplicates(clips: pa.Table, params: DedupParams) -> pa.Table:
