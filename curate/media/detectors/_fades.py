@@ -12,6 +12,7 @@ import numpy as np
 _LOW = 6.0  # levels of standard deviation: next to nothing to see ...
 _FLAT = 2.5  # ... and nothing, once in the run at least; a dark or covered scene keeps more than that
 _SCENE = 10.0  # a scene has more than that; a source that begins or ends flat has no boundary there
+_COVERED = 6.0  # levels: what most of a scene differs by from its background
 _REACH_S = 1.2  # the longest ramp, with room to see the scene's own spread
 _JUMP = 0.45  # share of the scene's spread from one frame to the next: a cut, no ramp of three frames
 _PLATEAU, _RISEN = 5, 0.94  # the ramp ends where this many frames on the spread has hardly grown
@@ -33,7 +34,14 @@ def spreads(pictures: np.ndarray, area: np.ndarray) -> np.ndarray:
     return np.sqrt(np.sort(np.maximum(variances, 0), axis=1)[:, :3].mean(axis=1))
 
 
-def fades(spread: np.ndarray, times_s: np.ndarray) -> list[tuple[int, int]]:
+def covered(pictures: np.ndarray, area: np.ndarray) -> np.ndarray:
+    """(N,) levels between the 20th and the 80th percentile of green: next to nothing before a plain wall."""
+    greens = np.sort(pictures[..., 1][:, area], axis=1)
+    low, high = (greens[:, round(share * (greens.shape[1] - 1))] for share in (0.2, 0.8))
+    return (high - low).astype(np.float32)
+
+
+def fades(spread: np.ndarray, cover: np.ndarray, times_s: np.ndarray) -> list[tuple[int, int]]:
     """Ranges start <= k < end of frames that are neither scene only."""
     found = []
     flat = np.flatnonzero(spread < _LOW)
@@ -51,6 +59,8 @@ def fades(spread: np.ndarray, times_s: np.ndarray) -> list[tuple[int, int]]:
         if min(left, right) < _LEAST_RAMP and len(run) < _LEAST_FLAT:
             continue
         start, end = first - left, last + 1 + right
+        if min(cover[max(0, start - 1) : first].max(), cover[last + 1 : end + 1].max()) < _COVERED:
+            continue  # a thing that leaves a part of a plain picture, and returns, is no fade
         if not found or start >= found[-1][1]:
             found.append((start, end))
     return found

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curate.media.detectors._evidence import Evidence, evidence, histograms, picture_area
-from curate.media.detectors._fades import fades, spreads
+from curate.media.detectors._fades import covered, fades, spreads
 from curate.media.detectors._gradual import MARGIN, Gradual, blend_around, graduals
 from curate.media.detectors._motion import shifts
 from curate.media.detectors._windows import Window, Windows
@@ -57,12 +57,16 @@ def flickering(found: Evidence, times_s: np.ndarray) -> np.ndarray:
     return np.searchsorted(jumps, times_s + BUSY_S, side="right") - first >= BUSY_JUMPS
 
 
+def _faded(window: Window, area: np.ndarray) -> list[tuple[int, int]]:
+    return fades(spreads(window.pictures, area), covered(window.pictures, area), window.times_s)
+
+
 def decide(window: Window) -> Decision:
     """Find hard cuts, then gradual transitions away from them."""
     area = picture_area(window.pictures)
     rows = histograms(window.pictures)
     found = evidence(rows, window.times_s, int(area.sum()))
-    faded = [Gradual(*pair, FADE_CONFIDENCE) for pair in fades(spreads(window.pictures, area), window.times_s)]
+    faded = [Gradual(*pair, FADE_CONFIDENCE) for pair in _faded(window, area)]
     barred = np.zeros(len(rows), bool)  # what belongs to a fade is nothing else as well
     for fade in faded:
         barred[max(0, fade.start - MARGIN) : fade.end + MARGIN] = True
