@@ -34,10 +34,14 @@ def histograms(frames_NHWC: np.ndarray) -> np.ndarray:
 
 
 def picture_area(frames_NHWC: np.ndarray) -> np.ndarray:
-    """(H, W) bool: which pixels ever light up; bars would dilute every difference, and their edges mix both."""
+    """(H, W) bool: the picture within black bars; bars would dilute every difference, and their edges mix both."""
     lit = (frames_NHWC.max(axis=0).max(axis=-1) > _LIT).astype(np.uint8)
     lit = cv2.erode(lit, np.ones((3, 3), np.uint8)).astype(bool)
-    return lit if lit.mean() >= _LEAST_AREA else np.ones_like(lit)
+    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
+    inside = np.zeros_like(lit)
+    if len(rows):
+        inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+    return inside if inside.mean() >= _LEAST_AREA else np.ones_like(lit)
 
 
 def difference(one: np.ndarray, two: np.ndarray, area: int) -> np.ndarray:
