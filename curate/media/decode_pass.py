@@ -20,7 +20,7 @@ from curate.media.scenes import Scene
 from curate.media.spool import Spool
 from curate.stage import PROXY, Boundary, Clip, Detector, Frames, Score, fault_columns, scored
 
-VERSION = 2
+VERSION = 3
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90]  # Q90 keeps what a caption model or classifier reads at a tenth of the bytes
 _BATCH = 64  # frames that a detector is given at once: calls cost as much as small pictures
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curate.media.detectors._evidence import GAPS_S, Evidence
+from curate.media.detectors._evidence import GAPS_S, STRETCH, Evidence
 from curate.media.detectors._motion import is_pan
 from curate.media.detectors._windows import Window
 
@@ -21,7 +21,7 @@ UNMIXED = 0.2  # the same of colours' shares: a push moves pixels, but mixes bot
 PUSH_CHANGE = 0.3  # share of colours that differ between the ends of a push
 MARGIN = 3  # frames around a transition whose extent was measured short
 _LEAST_CHANGE = 12.0  # levels; pictures that hardly change prove nothing
-_CLEAR_S = 0.2  # beyond the gap, around a hard cut: its own contrast
+_CLEAR_S = 0.2  # beyond the gap, around a hard cut: its own contrast, which stretches of few frames a second see longer
 _AROUND_S = 0.4  # what is looked at to either side of a hard cut
 _SAME_PATTERN = 0.85  # correlation of levels; scenes of one place seldom have as much
 _REST = 6  # frames beside a transition that show whether the camera moves there too
@@ -52,13 +52,14 @@ def graduals(
     rows (N, BINS): histograms; busy (N,): frames where the picture flickers; known: transitions that are certain.
     """
     times_s = window.times_s
+    clear_s = max(_CLEAR_S, STRETCH * float(np.median(np.diff(times_s)))) if len(times_s) > 1 else _CLEAR_S
     candidates = []
     for gap, contrast in zip(GAPS_S, found.contrast, strict=True):
         clear = np.where(busy, -1.0, contrast)
         for known_one in known:
             clear[max(0, known_one.start - MARGIN) : known_one.end + MARGIN] = -1.0
         for cut in cuts:
-            clear[np.abs(times_s - times_s[cut]) < gap + _CLEAR_S] = -1.0
+            clear[np.abs(times_s - times_s[cut]) < gap + clear_s] = -1.0
         for frame in np.flatnonzero(clear >= DOUBT_CONTRAST):
             first, last = np.searchsorted(times_s, [times_s[frame] - 1.5 * gap, times_s[frame] + 1.5 * gap])
             if clear[frame] == clear[first : last + 1].max():

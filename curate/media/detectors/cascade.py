@@ -32,7 +32,7 @@ class Cascade:
     """The network is asked where `fast` doubts; its answers count above `threshold`."""
 
     name = "cascade"
-    version = 1
+    version = 2
     frames = Frames(fps=0.0, short_side=27, colour="rgb")
 
     def __init__(self, threshold: float = 0.5) -> None:

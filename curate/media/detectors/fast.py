@@ -114,7 +114,7 @@ class Fast:
     """Finds cuts and gradual transitions without weights."""
 
     name = "fast"
-    version = 1
+    version = 2
     frames = Frames(fps=0.0, short_side=27, colour="rgb")
 
     def __init__(self) -> None:

@@ -46,6 +46,23 @@ def test_a_fade_is_one_boundary(level, hold):
     assert abs(found.end - (110 + hold)) <= 2
 
 
+def _disc(background, colour, frames, radius=5):
+    """A disc that crosses a plain picture, and leaves one quarter after the other flat."""
+    pictures = np.full((frames, 27, 27, 3), background, np.uint8)
+    for number, picture in enumerate(pictures):
+        cv2.circle(picture, (5 + round(17 * number / frames), 13), radius, colour, -1)
+    return pictures
+
+
+@pytest.mark.parametrize("fps", [8.0, 12.0, 24.0])
+@pytest.mark.parametrize("dark", [20, 90])
+def test_things_before_a_plain_wall_are_neither_fades_nor_transitions(fps, dark):
+    shots = [((dark, 40, 50), (200, 30, 30)), ((180, 180, 170), (20, 60, 200)), ((30, 120, 60), (240, 240, 240))]
+    frames = np.concatenate([_disc(*shot, round(2 * fps)) for shot in shots])
+    cuts = [round(2 * fps), round(4 * fps)]
+    assert [(b.start, b.end) for b in run(Fast(), frames, fps)] == [(cut, cut) for cut in cuts]
+
+
 def _flash(frames: np.ndarray) -> None:
     frames[100:102] = 230 + frames[100:102] // 10
 
