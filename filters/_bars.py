@@ -13,7 +13,9 @@ BLACK = 24  # grey levels a bar may reach (black after lossy coding, or raised t
 UNEVEN = 8.0  # grey levels between its 2nd and 98th percentile: codec noise; a dark scene varies more
 DRIFT = 4.0  # grey levels between the middle of a line and of the outermost one: a bar has one level
 STEP = 5  # grey levels from bar to picture, two lines apart (a scaler smears the edge over one line)
-ALONG = 0.6  # share of the edge that must show the step: a bar is straight, the outline of a thing is not
+ALONG = 0.6  # share of the edge that must show the step: a bar is straight, the outline of a thing is not ...
+ALONG_PAIRED = 0.2  # ... where a bar stands at the opposite side already,
+PAIRED, UNLIKE = 2, 0.15  # whose length is this one's within two lines and this share
 REACH = 2  # lines to either side of the step over which scalers and codecs smear it
 
 Box = tuple[int, int, int, int]
@@ -39,11 +41,13 @@ def _boxes(luma_THW: np.ndarray) -> tuple[Box, tuple[float, float, float, float]
 
 def _found(luma_THW: np.ndarray) -> tuple[Box, tuple[float, float, float, float]]:
     height, width = luma_THW.shape[1:]
-    top, bottom = _picture(luma_THW)
-    left, right = _picture(luma_THW[:, top:bottom].transpose(0, 2, 1))
-    if (top, bottom) == (0, height) and (left, right) != (0, width):
-        # Bars at the sides shorten the edges of those above and below: look again without them.
+    top, bottom, left, right = 0, height, 0, width
+    for _ in range(2):  # bars at the sides shorten the edges of those above and below, and the reverse: look again
+        before = (top, bottom, left, right)
         top, bottom = _picture(luma_THW[:, :, left:right])
+        left, right = _picture(luma_THW[:, top:bottom].transpose(0, 2, 1))
+        if (top, bottom, left, right) == before:
+            break
     inside_rows = luma_THW[:, :, left:right]
     inside_columns = luma_THW[:, top:bottom].transpose(0, 2, 1)
     exact = (
@@ -57,7 +61,10 @@ def _picture(lines_TLN: np.ndarray) -> tuple[int, int]:
     """First and last (exclusive) of the L lines between bars at either end."""
     count = lines_TLN.shape[1]
     flipped = lines_TLN[:, ::-1]
-    start, end = _bar(lines_TLN, BLACK), count - _bar(flipped, BLACK)
+    first, last = _bar(lines_TLN, BLACK), _bar(flipped, BLACK)
+    if bool(first) != bool(last):  # bars come in pairs: beside one, less of the other's edge needs to stand out
+        first, last = first or _bar(lines_TLN, BLACK, last), last or _bar(flipped, BLACK, first)
+    start, end = first, count - last
     if (start, end) == (0, count):
         mats = _bar(lines_TLN, 255), _bar(flipped, 255)
         levels = (
@@ -68,29 +75,43 @@ def _picture(lines_TLN: np.ndarray) -> tuple[int, int]:
     return (start, end) if start < end else (0, count)
 
 
-def _bar(lines_TLN: np.ndarray, most: int) -> int:
+def _bar(lines_TLN: np.ndarray, most: int, opposite: int = 0) -> int:
     """Lines of the bar that begins with the first one: even, of one level, and ending in a straight step.
 
-    A bar is at most `most` bright; a black one may be darker in some frames, any other is the same in all.
+    A bar is at most `most` bright; a black one may be darker in some frames, any other is the same in all. With an
+    `opposite` bar of so many lines it is looked for at about that length.
     """
-    count = lines_TLN.shape[1]
-    length, outermost = 0, 0.0
-    for length in range(count):
+    length = _even(lines_TLN, most)
+    if not 0 < length < lines_TLN.shape[1]:
+        return 0
+    last = min(length + REACH, lines_TLN.shape[1] - 1)  # smeared lines are even no more, and not yet picture
+    if not opposite:
+        return next((place for place in range(length, last + 1) if _step(lines_TLN, place) >= ALONG), 0)
+    apart = PAIRED + round(opposite * UNLIKE)
+    places = range(max(1, opposite - apart), min(last, opposite + apart) + 1)
+    best = max(places, key=lambda place: _step(lines_TLN, place), default=0)
+    return best if best and _step(lines_TLN, best) >= ALONG_PAIRED else 0
+
+
+def _step(lines_TLN: np.ndarray, length: int) -> float:
+    """Share of the edge behind the first `length` lines that shows a step, in the frame that shows most of it."""
+    beyond = lines_TLN[:, min(length + 1, lines_TLN.shape[1] - 1)].astype(np.int16)
+    return float((np.abs(beyond - lines_TLN[:, length - 1]) > STEP).mean(axis=1).max())
+
+
+def _even(lines_TLN: np.ndarray, most: int) -> int:
+    """How many lines from the first on are even and of its level."""
+    outermost = 0.0
+    for length in range(lines_TLN.shape[1]):
         line_TN = lines_TLN[:, length]
         brightest = line_TN.max(axis=0)
         low, middle, high = np.percentile(brightest, (2, 50, 98))
         outermost = middle if length == 0 else outermost
         if high > most or high - low > UNEVEN or abs(middle - outermost) > DRIFT:
-            break
+            return length
         if most > BLACK and float(np.percentile(brightest - line_TN.min(axis=0), 98)) > UNEVEN:
-            break
-    else:
-        return 0
-    if not length:
-        return 0
-    beyond = lines_TLN[:, min(length + 1, count - 1)].astype(np.int16)
-    step = np.abs(beyond - lines_TLN[:, length - 1])
-    return length if (step > STEP).mean(axis=1).max() >= ALONG else 0
+            return length
+    return lines_TLN.shape[1]
 
 
 def _exact(lines_TLN: np.ndarray, edge: int) -> float:
