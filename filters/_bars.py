@@ -10,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 BLACK = 24  # grey levels a bar may reach (black after lossy coding, or raised to limited-range 16)
-UNEVEN = 8.0  # grey levels between its 2nd and 98th percentile: codec noise; a dark scene varies more
+UNEVEN = 8.0  # grey levels between a line's low and high percentile: codec noise; a dark scene varies more
 DRIFT = 4.0  # grey levels between the middle of a line and of the outermost one: a bar has one level
 STEP = 5  # grey levels from bar to picture, two lines apart (a scaler smears the edge over one line)
 ALONG = 0.6  # share of the edge that must show the step: a bar is straight, the outline of a thing is not ...
 ALONG_PAIRED = 0.2  # ... where a bar stands at the opposite side already,
+UNSURE, MARKED = 2, 20  # percent of a line that noise makes uneven, and that a logo on a bar may cover
 PAIRED, UNLIKE = 2, 0.15  # whose length is this one's within two lines and this share
 REACH = 2  # lines to either side of the step over which scalers and codecs smear it
 
@@ -62,8 +63,8 @@ def _picture(lines_TLN: np.ndarray) -> tuple[int, int]:
     count = lines_TLN.shape[1]
     flipped = lines_TLN[:, ::-1]
     first, last = _bar(lines_TLN, BLACK), _bar(flipped, BLACK)
-    if bool(first) != bool(last):  # bars come in pairs: beside one, less of the other's edge needs to stand out
-        first, last = first or _bar(lines_TLN, BLACK, last), last or _bar(flipped, BLACK, first)
+    if bool(first) != bool(last):
+        first, last = first or _partner(lines_TLN, last), last or _partner(flipped, first)
     start, end = first, count - last
     if (start, end) == (0, count):
         mats = _bar(lines_TLN, 255), _bar(flipped, 255)
@@ -75,22 +76,30 @@ def _picture(lines_TLN: np.ndarray) -> tuple[int, int]:
     return (start, end) if start < end else (0, count)
 
 
-def _bar(lines_TLN: np.ndarray, most: int, opposite: int = 0) -> int:
+def _bar(lines_TLN: np.ndarray, most: int) -> int:
     """Lines of the bar that begins with the first one: even, of one level, and ending in a straight step.
 
-    A bar is at most `most` bright; a black one may be darker in some frames, any other is the same in all. With an
-    `opposite` bar of so many lines it is looked for at about that length.
+    A bar is at most `most` bright; a black one may be darker in some frames, any other is the same in all.
     """
     length = _even(lines_TLN, most)
-    if not 0 < length < lines_TLN.shape[1]:
-        return 0
-    last = min(length + REACH, lines_TLN.shape[1] - 1)  # smeared lines are even no more, and not yet picture
-    if not opposite:
-        return next((place for place in range(length, last + 1) if _step(lines_TLN, place) >= ALONG), 0)
+    # Behind an even line may come smeared ones, which are even no more and not yet picture.
+    places = range(length, min(length + REACH + 1, lines_TLN.shape[1]) if length else length)
+    return next((place for place in places if _step(lines_TLN, place) >= ALONG), 0)
+
+
+def _partner(lines_TLN: np.ndarray, opposite: int) -> int:
+    """Lines of a black bar whose partner at the opposite side has so many: they come in pairs of about one length.
+
+    So less of its edge needs to stand out; or a logo may lie on it, if most of its edge does.
+    """
     apart = PAIRED + round(opposite * UNLIKE)
-    places = range(max(1, opposite - apart), min(last, opposite + apart) + 1)
-    best = max(places, key=lambda place: _step(lines_TLN, place), default=0)
-    return best if best and _step(lines_TLN, best) >= ALONG_PAIRED else 0
+    for spared, along in ((UNSURE, ALONG_PAIRED), (MARKED, ALONG)):
+        length = _even(lines_TLN, BLACK, spared)
+        places = range(max(1, opposite - apart), min(length + REACH, opposite + apart, lines_TLN.shape[1] - 1) + 1)
+        best = max(places, key=lambda place: _step(lines_TLN, place), default=0) if length else 0
+        if best and _step(lines_TLN, best) >= along:
+            return best
+    return 0
 
 
 def _step(lines_TLN: np.ndarray, length: int) -> float:
@@ -99,13 +108,13 @@ def _step(lines_TLN: np.ndarray, length: int) -> float:
     return float((np.abs(beyond - lines_TLN[:, length - 1]) > STEP).mean(axis=1).max())
 
 
-def _even(lines_TLN: np.ndarray, most: int) -> int:
-    """How many lines from the first on are even and of its level."""
+def _even(lines_TLN: np.ndarray, most: int, spared: float = UNSURE) -> int:
+    """How many lines from the first on are even and of its level, but for the brightest `spared` percent of each."""
     outermost = 0.0
     for length in range(lines_TLN.shape[1]):
         line_TN = lines_TLN[:, length]
         brightest = line_TN.max(axis=0)
-        low, middle, high = np.percentile(brightest, (2, 50, 98))
+        low, middle, high = np.percentile(brightest, (UNSURE, 50, 100 - spared))
         outermost = middle if length == 0 else outermost
         if high > most or high - low > UNEVEN or abs(middle - outermost) > DRIFT:
             return length

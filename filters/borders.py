@@ -20,7 +20,7 @@ class Borders(Score):
     """Share of the picture in bars, in [0, 1], and the box of the picture without them."""
 
     name = "borders"
-    version = 2
+    version = 3
     frames = Frames(2.0, 256, "rgb")
     fields = (
         column("score", pa.float32(), "share", "area of the picture inside bars"),

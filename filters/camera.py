@@ -26,6 +26,7 @@ class Camera(Score):
     """The name of the camera's motion, and its numbers; `keep: {camera: {deny: [shaky]}}`."""
 
     name = "camera"
+    version = 2
     frames = Frames(8.0, SHORT_SIDE, "rgb")
     fields = (
         column("motion", pa.string(), "", f"what the camera does: {', '.join(NAMES)}"),

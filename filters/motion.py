@@ -21,7 +21,7 @@ class Motion(Score):
     """Mean speed over all pixels and pairs, in short sides per second; 0 for stills and images."""
 
     name = "motion"
-    version = 2
+    version = 3
     frames = Frames(8.0, SHORT_SIDE, "rgb")
     fields = (
         column("score", pa.float32(), "short sides/s", "mean apparent speed over the picture and the clip"),

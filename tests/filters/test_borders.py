@@ -37,6 +37,23 @@ def test_bars_are_found_after_coding(crf, tmp_path):
     assert _row(coded(np.stack([barred] * 3), 2.0, crf, tmp_path))["score"] == pytest.approx(32 / 120, abs=0.02)
 
 
+def test_a_logo_on_a_bar_hides_it_not():
+    barred = BRIGHT.copy()
+    barred[:20], barred[-20:] = 0, 0
+    barred[6:14, 170:190] = 230
+    found = _row([barred])
+    assert [found["top"], found["bottom"]] == pytest.approx([20 / 120, 100 / 120], abs=0.003)
+
+
+def test_a_bar_beside_dark_content_is_found_by_its_partner():
+    barred = BRIGHT.copy()
+    barred[:60, :140] = 3  # the scene is dark along most of its upper edge
+    barred[:20], barred[-20:] = 0, 0
+    assert _row([barred])["top"] == pytest.approx(20 / 120, abs=0.003)
+    barred[-20:] = BRIGHT[-20:]  # without a partner it may be the scene
+    assert _row([barred])["top"] == 0.0
+
+
 def test_one_dark_frame_makes_no_bar_and_hides_none():
     barred = BRIGHT.copy()
     barred[:20] = 0
