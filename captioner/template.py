@@ -41,13 +41,16 @@ FEWEST_EDGES = 0.01  # share of pixels on an edge; below it the sharpness score 
 SQUARE = 1.05  # sides within 5 % of each other
 MOSTLY, SOME = 0.5, 0.08  # shares of the pixels from which a colour fills the picture, and is worth a word
 MOST_COLOURS = 3
+MOST_TEXTS = 3  # on-screen texts that are quoted ...
+TEXT_LENGTHS = range(3, 81)  # ... and their characters: shorter ones say nothing, longer ones are whole pages
+BOX = ("borders.left", "borders.top", "borders.right", "borders.bottom")
 
 
 class Template:
     """Describes clips in a short and a dense caption; the same columns give the same words."""
 
     name: ClassVar[str] = "template"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     needs: ClassVar[tuple[str, ...]] = (
         "duration_s",
         "width",
@@ -61,7 +64,7 @@ class Template:
         "gist.colours",
         "gist.shares",
     )
-    uses: ClassVar[tuple[str, ...]] = ("camera.motion",)
+    uses: ClassVar[tuple[str, ...]] = ("camera.motion", "text_overlay.strings", *BOX)
     kinds: ClassVar[tuple[str, ...]] = ("short", "dense")
 
     def __init__(self, kinds: Sequence[str] = kinds) -> None:
@@ -76,13 +79,15 @@ class Template:
 
     def _describe(self, clip: Mapping[str, Any]) -> Caption:
         still = clip["num_frames"] == 1
+        width, height = _picture(clip)
         facts = {
-            "orientation": _orientation(clip["width"], clip["height"]),
-            "resolution": _level(min(clip["width"], clip["height"]), RESOLUTION),
+            "orientation": _orientation(width, height),
+            "resolution": _level(min(width, height), RESOLUTION),
             "motion": _level(clip.get("motion.score"), MOTION) if _motion_was_seen(clip) else None,
             "brightness": _level(clip.get("exposure.brightness"), BRIGHTNESS),
             "focus": _level(clip.get("sharpness.score"), SHARPNESS) if _edges_were_seen(clip) else None,
             "colours": _colours(clip.get("gist.colours"), clip.get("gist.shares")),
+            "text": _texts(clip.get("text_overlay.strings")),
             "camera": CAMERA.get(clip.get("camera.motion") or "") if _motion_was_seen(clip) else None,
         }
         what = f"A {facts['orientation']} image" if still else f"A {facts['orientation']} video"
@@ -96,8 +101,9 @@ class Template:
 
 
 def _dense(what: str, clip: Mapping[str, Any], facts: Mapping[str, str | None]) -> str:
-    """Two or three sentences: what it is, how the picture looks, how it moves."""
-    sentences = [f"{what} in {facts['resolution']}, {clip['width']} by {clip['height']} pixels."]
+    """Some sentences: what it is, how the picture looks, how it moves, what can be read."""
+    width, height = _picture(clip)
+    sentences = [f"{what} in {facts['resolution']}, {width} by {height} pixels."]
     looks = [word for word in (facts["brightness"], facts["focus"]) if word]
     if looks or facts["colours"]:
         looks = [" and ".join(looks)] if looks else []
@@ -106,7 +112,22 @@ def _dense(what: str, clip: Mapping[str, Any], facts: Mapping[str, str | None]) 
         sentences.append(f"There is {facts['motion']}.")
     if facts["camera"]:
         sentences.append(f"The camera {facts['camera']}.")
+    if facts["text"]:
+        sentences.append(f"On the screen one reads {facts['text']}.")
     return " ".join(sentences)
+
+
+def _picture(clip: Mapping[str, Any]) -> tuple[int, int]:
+    """Width and height in pixels of the picture within its bars, where they were looked for."""
+    left, top, right, bottom = (clip.get(edge) for edge in BOX)
+    if left is None or top is None or right is None or bottom is None:
+        return clip["width"], clip["height"]
+    return round(clip["width"] * (right - left)), round(clip["height"] * (bottom - top))
+
+
+def _texts(strings: Sequence[str] | None) -> str | None:
+    """The on-screen texts that were read most often, quoted."""
+    return _listed([f'"{text}"' for text in strings or () if len(text) in TEXT_LENGTHS][:MOST_TEXTS]) or None
 
 
 def _motion_was_seen(clip: Mapping[str, Any]) -> bool:
@@ -159,4 +180,4 @@ def _colours(names: Sequence[str] | None, shares: Sequence[float] | None) -> str
 
 def _listed(words: Sequence[str]) -> str:
     """`red`, `red and blue`, `red, blue and gray`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)

@@ -106,6 +106,19 @@ def test_captions_are_good_and_the_same_again(row):
         assert "None" not in text
 
 
+def test_bars_are_no_part_of_the_picture():
+    box = {"borders.left": 0.3, "borders.top": 0.0, "borders.right": 0.7, "borders.bottom": 1.0}
+    told = _one(WIDE, width=1000, height=500, **box).texts["dense"]
+    assert told.startswith("A portrait video")
+    assert "400 by 500 pixels" in told
+
+
+def test_what_can_be_read_is_quoted():
+    told = _one(WIDE, **{"text_overlay.strings": ["HARBOR 42", "ab", "OPEN"]}).texts["dense"]
+    assert told.endswith('On the screen one reads "HARBOR 42" and "OPEN".')
+    assert "reads" not in _one(WIDE, **{"text_overlay.strings": ["ab"]}).texts["dense"]
+
+
 def test_kinds_can_be_chosen_and_wrong_ones_are_refused():
     assert set(Template(["dense"]).describe([WIDE])[0].texts) == {"dense"}
     with pytest.raises(SpecError, match=r"'long'.*short, dense"):
