@@ -166,6 +166,12 @@ def _descriptor(file: BinaryIO) -> int | None:
         return None
 
 
+# Nothing of ours goes in; without a user base Python would look for one in the password file.
+_ENVIRONMENT = {
+    "PYTHONUSERBASE": "/", "PATH": "", "PYTHONPATH": _PACKAGES, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
+}  # fmt: skip
+
+
 class _Process:
     """A started worker."""
 
@@ -181,7 +187,7 @@ class _Process:
                 str(limits.memory_gib), back_end,
             ],
             pass_fds=handles, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._words,
-            env={"PATH": "", "PYTHONPATH": _PACKAGES, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}, cwd="/",
+            env=_ENVIRONMENT, cwd="/",
             start_new_session=True,
         )  # fmt: skip
         theirs.close()
