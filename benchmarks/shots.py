@@ -4,15 +4,19 @@
 
 Makes 12 videos of about 12 minutes with the kit `shots` of the shared folder (real clips joined by known transitions,
 with traps), runs every detector on them and lets the kit's own judge score the answers; beside them PySceneDetect's own
-`detect()` on the same files. CPU seconds are per minute of footage, of one process with one thread, decoding included.
-Takes about 20 core-minutes, most of them for TransNetV2 on every frame: `--detectors` chooses. Without the shared
-folder there is nothing to measure with: the benchmark says so and ends with exit code 0.
+`detect()` on the same files, and `rushes try split` as a person runs it (`--tried`). CPU seconds are per minute of
+footage, of one thread, decoding included. Takes about 20 core-minutes, most of them for TransNetV2 on every frame:
+`--detectors` chooses. Without the shared folder there is nothing to measure with: the benchmark says so and ends with
+exit code 0.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.yardsticks import InProcess, single_threaded
+from benchmarks.yardsticks import InProcess, cpu_seconds, single_threaded
 from curate.errors import SpecError
 from curate.media.facts import Job
 from curate.registry import resolve
@@ -34,6 +38,7 @@ YARDSTICK = "F1 0.86 at 2.5 CPU s a minute (fast), 0.93 at 6 (cascade): the kit'
 DETECTORS = ("fast", "cascade", "transnetv2", "adaptive", "content", "histogram")
 THEIRS = ("ContentDetector", "AdaptiveDetector")
 BATCH = 64  # frames
+_PR_SET_CHILD_SUBREAPER = 36
 Answer = list[float | list[float]]
 
 
@@ -81,13 +86,34 @@ def judge(kit: Path, folder: Path, answers: dict[str, Answer]) -> dict[str, Any]
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def measure(kit: Path, folder: Path, find: Callable[[Path], Answer]) -> dict[str, Any]:
-    """Run one detector over a set and score it."""
-    paths = sorted(folder.glob("*.mp4"))
+def find_all(paths: list[Path], find: Callable[[Path], Answer]) -> tuple[dict[str, Answer], float]:
+    """The answers of one detector, and its CPU seconds in this process."""
     find(paths[0])  # imports and weights are not what is measured
     start = time.process_time()
     answers = {path.name: find(path) for path in paths}
-    spent = time.process_time() - start
+    return answers, time.process_time() - start
+
+
+def tried(paths: list[Path], name: str) -> tuple[dict[str, Answer], float]:
+    """The answers of `rushes try split`, and all CPU seconds of its processes: start, sandbox and store included."""
+    command = [sys.executable, "-m", "curate.cli", "try", "split", "--set", f"detector={name}", "--json"]
+    # Processes that outlive their parent come to us, so that their seconds are counted too.
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    start = cpu_seconds()
+    done = subprocess.run([*command, *map(str, paths)], check=True, capture_output=True, text=True)
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+    spent = cpu_seconds() - start
+    results = json.loads(done.stdout)["results"]
+    return {
+        path.name: [a if a == b else [a, b] for a, b in result["boundaries_s"]]
+        for path, result in zip(paths, results, strict=True)
+    }, spent
+
+
+def scored(kit: Path, folder: Path, answers: dict[str, Answer], spent: float) -> dict[str, Any]:
+    """What the judge says of the answers, and what they cost."""
     score = judge(kit, folder, answers)
     by_type = score["recall_by_type"]
     gradual = [value for kind, value in by_type.items() if kind != "cut"]
@@ -112,6 +138,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--set", type=Path, help="folder of a set: used if it is there, else made and kept")
     parser.add_argument("--detectors", nargs="*", default=[*DETECTORS, *THEIRS], help="those to run")
+    parser.add_argument("--tried", nargs="*", default=["fast", "cascade"], help="through the command line as well")
     parser.add_argument("--json", action="store_true", help="print the last line only")
     args = parser.parse_args(argv)
     kit = args.shared / "kits" / "shots"
@@ -132,9 +159,12 @@ def main(argv: list[str] | None = None) -> int:
             finders[name] = (
                 (lambda path, n=name: theirs(n, path)) if name in THEIRS else (lambda path, n=name: ours(n, path))
             )
+        paths = sorted(folder.glob("*.mp4"))
+        for name in args.tried:
+            found[f"try {name}"] = scored(kit, folder, *tried(paths, name))
         for name, find in finders.items():
             try:
-                found[name] = measure(kit, folder, find)
+                found[name] = scored(kit, folder, *find_all(paths, find))
             except SpecError as error:
                 found[name] = {"skipped": str(error)}
             if not args.json:
