@@ -105,10 +105,12 @@ def _unreadable(url: str) -> dict[str, Any] | None:
 
 
 def _measure(plan: Plan, store: Store, inputs: list[str], decode: bool) -> None:
+    needed = {*plan.measures, *(["frames"] if plan.proxied else []), *(["content"] if plan.dedup is not None else [])}
+    riding = sorted(needed & set(plan.pass_stages()))  # the scenes alone need neither proxies nor hashes
     rows = [
         {
             "id": _id(i, url), "url": _url(url), "need": ["media"],
-            "probe": True, "split": decode, "clips": {}, "have": {}, "spans": None,
+            "probe": True, "split": decode, "clips": {}, "have": {}, "spans": None, "riding": riding,
         }
         for i, url in enumerate(inputs)
         if _unreadable(url) is None

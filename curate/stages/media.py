@@ -2,7 +2,8 @@
 
 Input row: {"id": source_id, "url", "need": ["media"], "probe": bool, "split": bool, "clips": {stage: [clip_id]},
 "have": {stage: [clip_id]}, "spans"}. `spans` are the clips of a source that is split already, and `clips` what each
-stage lacks of them. Otherwise it is None, and every stage runs for every clip that is not in `have`.
+stage lacks of them. Otherwise it is None, and every stage (or those in "riding", if it is there) runs for every clip
+that is not in `have`.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class MediaWork:
         split = self.plan.stages.split
         everything = row["spans"] is None
         wanted = {stage: set(clips) for stage, clips in row["clips"].items()}
-        riding = set(self.plan.pass_stages()) if everything else set(wanted)
+        riding = set(row.get("riding", self.plan.pass_stages())) if everything else set(wanted)
         return PassRequest(
             source_id=row["id"],
             url=row["url"],
@@ -82,8 +83,8 @@ class MediaWork:
             keep_truncated=split.truncated == "keep",
             scores={stage: score for stage, score in self.plan.riding.items() if stage in riding},
             wanted={} if everything else wanted,
-            proxies=None if everything else wanted.get("frames", set()),
-            content=None if everything else wanted.get("content", set()),
+            proxies=_clips_of("frames", riding, wanted),
+            content=_clips_of("content", riding, wanted),
             spans=row["spans"],
             have={stage: set(clips) for stage, clips in row["have"].items()},
         )
@@ -96,3 +97,8 @@ class MediaWork:
         for stage, clips in row["clips"].items():
             for clip in clips:
                 yield stage, {"clip_id": clip, **columns}
+
+
+def _clips_of(stage: str, riding: set[str], wanted: dict[str, set[str]]) -> set[str] | None:
+    """The clips for which a stage rides: None for all of them."""
+    return wanted.get(stage) if stage in riding else set()
