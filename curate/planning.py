@@ -17,7 +17,7 @@ from curate.plan import CLIP_WORKS
 from curate.run import Run
 from curate.stages.learn import refuse_unfit_requests
 from curate.store import ids_of, rows_digest
-from curate.worklist import clip_rows, media_rows, text_rows, wanted_texts
+from curate.worklist import clip_rows, media_rows, proxied_rows, text_rows, wanted_texts
 
 
 def survey(job: Run) -> list[dict[str, Any]]:
@@ -27,12 +27,15 @@ def survey(job: Run) -> list[dict[str, Any]]:
     media = media_rows(job.plan, job.store, job.locations)
     ledger = job.ledger() if (job.out / "spec.yaml").exists() else None
     open_clips = clip_rows(job.plan, job.store, ledger) if ledger is not None else []
+    proxied = proxied_rows(job.plan, job.store, list(by_source(job.locations)))
     rows = []
     for stage, table in job.plan.tables.items():
         key = table.schema.names[0]
         done = len(ids_of(job.store.read(table.name, table.schema, [key]), key))
         if stage in ("probe", "split"):
             to_do: int | None = sum(1 for row in media if row[stage])
+        elif stage in job.plan.proxied:
+            to_do = sum(stage in row["lacks"] for row in proxied) if not media else None
         elif stage in CLIP_WORKS:
             to_do = sum(1 for row in open_clips if stage in row["need"]) if not media else None
         elif stage == "text":

@@ -40,7 +40,10 @@ def test_a_score_that_is_added_reads_the_proxies_and_decodes_nothing(tmp_path):
     write_mp4(tmp_path / "f" / "a.mp4", frames, 8.0)
     out, path = tmp_path / "out", tmp_path / "s.yaml"
     _run(write_spec(path, _spec(tmp_path / "f", out, ["motion"])))
-    found = _run(write_spec(path, _spec(tmp_path / "f", out, ["motion", "text_overlay"])))
+    write_spec(path, _spec(tmp_path / "f", out, ["motion", "text_overlay"]))
+    planned = {row["stage"]: row["to_do"] for row in json.loads(rushes("plan", path, "--json").stdout)["stages"]}
+    found = _run(path)
+    assert planned["text_overlay"] == found["computed"]["measure"]
     assert found["computed"].keys() == {"measure"}
     assert _run(path)["computed"] == {}
     plan, store = Plan(load_spec(path)), Store(out)
