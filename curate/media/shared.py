@@ -35,9 +35,9 @@ class Buffers:
             raise MemoryError(f"a frame needs {size} bytes of shared memory")
         if os.fstat(self.fd).st_size < 2 * size:
             os.ftruncate(self.fd, 2 * size)
-        if self._map is not None:
-            self._map.close()
+        self._unmap()
         self._map = mmap.mmap(self.fd, 2 * size)
+        self._bytes = np.frombuffer(self._map, np.uint8)
         self.size = size
 
     def array(self, half: int, offset: int, shape: Sequence[int]) -> np.ndarray:
@@ -45,14 +45,18 @@ class Buffers:
         length = math.prod(shape)
         if half not in (0, 1) or offset < 0 or min(shape) < 0 or offset + length > self.size:
             raise ValueError(f"{shape} at {offset} of buffer {half} lies outside of it")
-        assert self._map is not None
-        return np.frombuffer(self._map, np.uint8, length, half * self.size + offset).reshape(shape)
+        start = half * self.size + offset
+        return self._bytes[start : start + length].reshape(shape)
 
     def close(self) -> None:
         """Give the memory back."""
+        self._unmap()
+        os.close(self.fd)
+
+    def _unmap(self) -> None:
+        self._bytes = np.empty(0, np.uint8)  # a map that arrays look at cannot be closed
         if self._map is not None:
             self._map.close()
-        os.close(self.fd)
 
 
 class Packer:

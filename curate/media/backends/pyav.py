@@ -88,6 +88,8 @@ class OpenedPyAV:
         aspect = float(stream.sample_aspect_ratio or 1)
         if not 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
             raise InputRejected("decode:size", f"a pixel {aspect:g} times as wide as high")
+        self._aspect = aspect
+        self._geometries: dict[int, Geometry] = {}  # by turn: made once, not for every frame
         self._images = self.container.decode(self.stream)
 
     # -- facts -------------------------------------------------------------------------------------------------
@@ -133,7 +135,9 @@ class OpenedPyAV:
     def _geometry(self, image: VideoFrame) -> Geometry:
         # libav tells how far the picture lies turned anticlockwise; containers know quarter turns only.
         turn = round(-image.rotation / 90) * 90 % 360
-        return Geometry(float(self.stream.sample_aspect_ratio or 1), turn)
+        if turn not in self._geometries:
+            self._geometries[turn] = Geometry(self._aspect, turn)
+        return self._geometries[turn]
 
     # -- frames ------------------------------------------------------------------------------------------------
 
