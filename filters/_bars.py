@@ -2,7 +2,8 @@
 
 Luma (T, H, W) uint8. A black bar is black in every frame, so one dark frame makes none, and in some frame the picture
 steps from it all along its edge, so neither a dark scene nor a thing that passes through one has bars. A mat of another
-level stands at two opposite sides, is the same there and in every frame: a sky above a horizon is no mat.
+level stands at two opposite sides, is the same there and in every frame: a sky above a horizon is no mat. A frame
+with a pattern stands still at two opposite sides, as wide at both, and along its straight edges the picture changes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ ALONG = 0.6  # share of the edge that must show the step: a bar is straight, the
 ALONG_PAIRED = 0.2  # ... where a bar stands at the opposite side already,
 UNSURE, MARKED = 2, 20  # percent of a line that noise makes uneven, and that a logo on a bar may cover
 PAIRED, UNLIKE = 2, 0.15  # whose length is this one's within two lines and this share
+CHANGED = 16  # grey levels over the clip that a picture changes by, and its frame does not
+WIDEST = 0.3  # share of the picture that a patterned frame takes at one side at most: a train before a wall leaves more
 REACH = 2  # lines to either side of the step over which scalers and codecs smear it
 
 Box = tuple[int, int, int, int]
@@ -73,7 +76,24 @@ def _picture(lines_TLN: np.ndarray) -> tuple[int, int]:
         )
         if abs(levels[0] - levels[1]) <= DRIFT:
             start, end = mats[0], count - mats[1]
+    if (start, end) == (0, count) and len(lines_TLN) > 1:
+        frame = _frozen(lines_TLN), _frozen(flipped)
+        if all(frame) and abs(frame[0] - frame[1]) <= PAIRED + max(frame) * UNLIKE:
+            start, end = frame[0], count - frame[1]
     return (start, end) if start < end else (0, count)
+
+
+def _frozen(lines_TLN: np.ndarray) -> int:
+    """Lines of a patterned frame: nothing changes in them over the clip, and all along its edge much does."""
+    change_LN = lines_TLN.max(axis=0) - lines_TLN.min(axis=0)
+    still = np.percentile(change_LN, 98, axis=1) <= UNEVEN
+    length = int(still.argmin())  # the first line in which something changes; 0 too if there is none
+    if not 0 < length <= WIDEST * len(still) or np.ptp(lines_TLN[0, :length]) <= UNEVEN:
+        return 0
+    for place in range(length, min(length + REACH, len(still) - 1)):
+        if (change_LN[place + 1] > CHANGED).mean() >= ALONG:
+            return place
+    return 0
 
 
 def _bar(lines_TLN: np.ndarray, most: int) -> int:

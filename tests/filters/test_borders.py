@@ -54,6 +54,22 @@ def test_a_bar_beside_dark_content_is_found_by_its_partner():
     assert _row([barred])["top"] == 0.0
 
 
+def test_a_patterned_frame_that_stands_still_is_found():
+    frames = np.stack([texture(seed, 120, 200) for seed in (1, 2, 3, 4)])
+    frames[:, :, :30], frames[:, :, -26:] = texture(9, 120, 200)[:, :30], texture(9, 120, 200)[:, -26:]
+    found = _row(frames)
+    assert [found["left"], found["right"]] == pytest.approx([30 / 200, 174 / 200], abs=0.006)
+    assert [found["top"], found["bottom"]] == [0.0, 1.0]
+
+
+def test_a_still_camera_has_no_frame():
+    frames = np.stack([texture(1, 120, 200)] * 4)
+    assert _row(frames)["score"] == 0.0
+    for number, frame in enumerate(frames):  # somebody passes before the wall
+        frame[40:110, 60 + 10 * number : 110 + 10 * number] = 200
+    assert _row(frames)["score"] == 0.0
+
+
 def test_one_dark_frame_makes_no_bar_and_hides_none():
     barred = BRIGHT.copy()
     barred[:20] = 0
