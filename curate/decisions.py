@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from curate.plan import CLIP_WORKS, Plan
+from curate.safety import Finding, Safety
 from curate.sources import CONFLICT, SEPARATOR
-from curate.spec import REQUIRED_CATEGORIES, Rule
+from curate.spec import Rule
 
 VERDICT = ("outcome", "stage", "reason", "evidence")
 
@@ -36,29 +37,34 @@ class _Verdicts:
         self.open &= ~which
 
 
-def decided(clips: pa.Table, plan: Plan) -> pa.Table:
+def decided(clips: pa.Table, plan: Plan, safety: Safety) -> pa.Table:
+    """The clips with their verdicts, and what the screens have to say about those that pass."""
     verdicts = _Verdicts(clips.num_rows)
+    _due(safety, verdicts)
     _lengths(clips, plan, verdicts)
     for stage in plan.measured_stages():
         if stage not in plan.screens:
             _faults(clips, stage, verdicts)
     for name, (source, rule) in plan.rules.items():
         _rule(clips, name, source, rule, verdicts)
-    _screens(clips, plan, verdicts)
+    _screens(safety, verdicts)
+    _texts(safety, verdicts, late=False)
     if plan.dedup is not None:
-        _duplicates(clips, verdicts)
+        _duplicates(clips, safety, verdicts)
     for stage in CLIP_WORKS:
         if stage in plan.tables:
             _faults(clips, stage, verdicts)
     if "check" in plan.tables:
         _captions(clips, plan, verdicts)
+    _texts(safety, verdicts, late=True)
     verdicts.columns["outcome"][verdicts.open] = "kept"
     verdicts.columns["evidence"][verdicts.open] = "{}"
     for name in VERDICT:
         place = clips.schema.get_field_index(name)
         values = pa.array(verdicts.columns[name].tolist(), pa.string())
         clips = clips.set_column(place, clips.schema.field(name), values)
-    return clips
+    place = clips.schema.get_field_index("tags")
+    return clips.set_column(place, clips.schema.field("tags"), pa.array(safety.tags(), pa.list_(pa.string())))
 
 
 def _lengths(clips: pa.Table, plan: Plan, verdicts: _Verdicts) -> None:
@@ -104,24 +110,39 @@ def _rule(clips: pa.Table, name: str, source: str, rule: Rule, verdicts: _Verdic
         )
 
 
-def _screens(clips: pa.Table, plan: Plan, verdicts: _Verdicts) -> None:
+def _due(safety: Safety, verdicts: _Verdicts) -> None:
+    """What must be sealed is nobody's to see until it is: no length, rule or duplicate explains it away."""
+    verdicts.stop(safety.due, "quarantined", "screen", "minors:to_be_sealed", lambda _: {})
+
+
+def _screens(safety: Safety, verdicts: _Verdicts) -> None:
     """Safety fails closed: a clip that a screen did not answer for is not kept, whatever kept it from answering."""
-    for category in REQUIRED_CATEGORIES:
-        for name in getattr(plan.stages.screen, category, ()):
-            screen = plan.screens[name]
-            scores = _numbers(clips[f"{name}.{screen.fields[0].name}"])
-            outcomes, reasons = clips[f"{name}.outcome"].to_pylist(), clips[f"{name}.reason"].to_pylist()
-            waiting = np.array([outcome is None for outcome in outcomes], bool)
-            silent = (np.isnan(scores) | np.array([outcome != "ok" for outcome in outcomes], bool)) & ~waiting
-            verdicts.stop(waiting, "pending", category, "pending", lambda _: {})
-            verdicts.stop(
-                silent, "quarantined", category, f"{category}:no_verdict",
-                lambda i, n=name, r=reasons: {"screen": n, "fault": r[i]},
-            )  # fmt: skip
-            verdicts.stop(
-                scores >= screen.threshold, "rejected", category, f"{category}:{name}",
-                lambda i, s=scores, t=screen.threshold: {"value": _plain(s[i]), "threshold": t},
-            )  # fmt: skip
+    for finding in safety.given:
+        judge = finding.judge
+        missing = [f"{judge.category}:no_verdict:{fault}" for fault in finding.faults]
+        verdicts.stop(finding.waiting, "pending", judge.category, "pending", lambda _: {})
+        verdicts.stop(finding.silent, "quarantined", judge.category, missing, lambda _, n=judge.name: {"screen": n})
+        if judge.rule.action != "tag":
+            outcome = "rejected" if judge.rule.action == "reject" else "quarantined"
+            reason = f"{judge.category}:{'review' if judge.rule.action == 'review' else judge.name}"
+            verdicts.stop(finding.hits, outcome, judge.category, reason, lambda i, f=finding: _evidence(f, i))
+
+
+def _texts(safety: Safety, verdicts: _Verdicts, late: bool) -> None:
+    """A term in a text that came after the footage reopens its verdict: `onscreen` before captions, they at last."""
+    for finding in safety.later:
+        if finding.judge.rule.action != "tag":
+            kinds = [finding.facts(i).get("text", "") for i in range(safety.count)]
+            which = np.array([(kind == "caption") == late for kind in kinds], bool) & finding.hits
+            reasons = [f"{finding.judge.name}:{kind}" for kind in kinds]
+            verdicts.stop(which, "quarantined", finding.judge.name, reasons, lambda i, f=finding: _evidence(f, i))
+
+
+def _evidence(finding: Finding, i: int) -> dict[str, Any]:
+    facts = {"category": finding.judge.category, **finding.facts(i)}
+    if finding.judge.reads_texts:
+        return facts
+    return {**facts, "value": _plain(finding.values[i]), "threshold": float(finding.limits[i])}
 
 
 def _refused(rule: Rule, value: str | None) -> bool:
@@ -133,12 +154,23 @@ def _refused(rule: Rule, value: str | None) -> bool:
     return not allowed or (rule.deny is not None and any(v in rule.deny for v in values))
 
 
-def _duplicates(clips: pa.Table, verdicts: _Verdicts) -> None:
-    """Duplicates come from the dedup snapshot, joined as `dedup.*` by `with_duplicates`."""
+def _duplicates(clips: pa.Table, safety: Safety, verdicts: _Verdicts) -> None:
+    """Duplicates come from the dedup snapshot, joined as `dedup.*` by `with_duplicates`.
+
+    What a screen took out is compared too, and what looks like it is not kept either.
+    """
     if "dedup.duplicate_of" not in clips.schema.names:
         verdicts.stop(np.ones(clips.num_rows, bool), "pending", "dedup", "pending", lambda _: {})
         return
     keepers = clips["dedup.duplicate_of"].to_pylist()
+    names = clips["clip_id"].to_pylist()
+    tainted = {k: (c, n) for k, c, n in zip(keepers, safety.flagged, names, strict=True) if k is not None and c}
+    near = [tainted.get(keeper or name) for keeper, name in zip(keepers, names, strict=True)]
+    verdicts.stop(
+        np.array([found is not None for found in near], bool), "quarantined", "dedup",
+        [f"near:{found[0]}" if found else "" for found in near],
+        lambda i: {"near": found[1] if (found := near[i]) else ""},
+    )  # fmt: skip
     kinds = clips["dedup.kind"].to_pylist()
     facts = {name: clips[f"dedup.{name}"].to_pylist() for name in ("distance", "matched_share", "via")}
     verdicts.stop(

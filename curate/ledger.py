@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import schema
 from curate.decisions import VERDICT, decided
 from curate.plan import Plan
-from curate.sources import Location, merged_metadata, original_caption
+from curate.safety import Safety
+from curate.sources import TEXTS, Location, merged_metadata, original_caption, touching
 from curate.stage import column
 from curate.store import Store, align
 
@@ -58,6 +61,10 @@ CLIP_FIELDS = (
     column("corrupt_frames", pa.int32(), "frames", "frames whose damage the decoder concealed"),
     column("source_missing_s", _FLOAT, "s", "how much of the source's declared end could not be decoded"),
     column("caption.original", _TEXT, "", "the caption that came with the footage, if one covers this clip"),
+    column("text.caption", _TEXT, "", "captions that came with the footage, as screened: whatever touches this clip"),
+    column("text.title", _TEXT, "", "title that came with the footage"),
+    column("text.transcript", _TEXT, "", "what is said in the clip, as it came with the footage"),
+    column("tags", pa.list_(_TEXT), "", "what screens say of a clip beside its verdict: suggestive, source:hate, ..."),
 )
 
 
@@ -67,6 +74,8 @@ class Ledger:
 
     clips: pa.Table
     others: pa.Table
+    flagged: dict[str, str] = field(default_factory=dict)  # clip -> the category that takes it out
+    due: tuple[str, ...] = ()  # sources that are to be sealed
 
     @property
     def table(self) -> pa.Table:
@@ -97,7 +106,11 @@ def build(plan: Plan, store: Store, locations: list[Location]) -> Ledger:
     others: list[dict[str, Any]] = [_missing(location) for location in locations if not location.source_id]
     for (source, places), facts, cut in zip(sources.items(), probe, split, strict=True):
         meta = merged_metadata(places)
-        base = {**{k: v for k, v in meta.items() if k != "original_caption"}, "source_id": source, "url": places[0].url}
+        base = {
+            **{k: v for k, v in meta.items() if k not in (*TEXTS, "captions")},
+            "source_id": source,
+            "url": places[0].url,
+        }
         others += [_extra(base, place, source) for place in places[1:]]
         if facts["outcome"] == "ok":
             base |= {k: facts[k] for k in ("kind", "width", "height", "fps", "stream_index", "time_base")}
@@ -109,11 +122,25 @@ def build(plan: Plan, store: Store, locations: list[Location]) -> Ledger:
     fields = pa.schema(CLIP_FIELDS)
     clips.sort(key=lambda row: row["clip_id"])
     table = _with_columns(pa.Table.from_pylist(clips, schema=fields), plan, store)
-    return Ledger(decided(table, plan), pa.Table.from_pylist(others, schema=fields))
+    return _judged(table, pa.Table.from_pylist(others, schema=fields), plan, store)
+
+
+def _judged(clips: pa.Table, others: pa.Table, plan: Plan, store: Store) -> Ledger:
+    """The ledger with every verdict."""
+
+    def moments(stage: str, columns: Sequence[str], wanted: pa.Array) -> pa.Table:
+        table = plan.tables[stage]
+        return align(store.read(table.name, table.schema, ["clip_id", *columns]), "clip_id", wanted)
+
+    safety = Safety(clips, plan.judges, moments)
+    names, sources = clips["clip_id"].to_pylist(), clips["source_id"].to_pylist()
+    flagged = {name: category for name, category in zip(names, safety.flagged, strict=True) if category}
+    due = tuple(sorted({sources[i] for i in np.flatnonzero(safety.due)}))
+    return Ledger(decided(clips, plan, safety), others, flagged, due)
 
 
 def _missing(location: Location) -> dict[str, Any]:
-    meta = {k: v for k, v in location.meta.items() if k != "original_caption"}
+    meta = {k: v for k, v in location.meta.items() if k not in TEXTS}
     evidence = json.dumps({"detail": location.detail})
     return {**meta, "url": location.url, **_verdict("quarantined", "probe", location.fault, evidence)}
 
@@ -144,6 +171,9 @@ def _clip(base: dict[str, Any], meta: dict[str, Any], span: dict[str, Any], whol
         "duration_s": duration_s,
         "fps": _own_rate(base["fps"], span["num_frames"], duration_s),
         "caption.original": original_caption(meta, span["start_s"], span["end_s"], whole),
+        "text.caption": touching(meta["captions"], span["start_s"], span["end_s"]),
+        "text.title": meta["title"] or None,
+        "text.transcript": touching(meta["transcript"], span["start_s"], span["end_s"]),
     }
 
 
@@ -174,13 +204,13 @@ def _is_heavy(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind)
 
 
-def with_duplicates(ledger: Ledger, plan: Plan, duplicates: pa.Table) -> Ledger:
+def with_duplicates(ledger: Ledger, plan: Plan, store: Store, duplicates: pa.Table) -> Ledger:
     """The ledger with a dedup snapshot joined in."""
     clips = ledger.clips
     rows = align(duplicates, "clip_id", clips["clip_id"])
-    for name in [field.name for field in schema.DEDUP][1 : -len(schema.OUTCOME)]:
+    for name in schema.DEDUP.names[1 : -len(schema.OUTCOME)]:
         clips = clips.append_column(schema.DEDUP.field(name).with_name(f"dedup.{name}"), rows[name])
-    return Ledger(decided(clips, plan), ledger.others)
+    return _judged(clips, ledger.others, plan, store)
 
 
 def funnel(ledger: Ledger) -> list[dict[str, Any]]:

@@ -61,7 +61,10 @@ def metadata(source: Source, row: dict[str, Any], where: str) -> dict[str, Any]:
             "map another column, or leave it aside with `columns: {source_class: null}`"
         )
     meta["is_synthetic"] = _yes_or_no(pick("is_synthetic"), where)
-    meta["original_caption"] = _caption(pick("original_caption"), where)
+    for name in ("original_caption", "transcript"):
+        meta[name] = _timed(pick(name), name, where)
+    title = pick("title")
+    meta["title"] = _clean(str(title)) if _says(title) else None
     return meta
 
 
@@ -88,13 +91,13 @@ def _yes_or_no(value: Any, where: str) -> str:
     raise SpecError(f"{where}: is_synthetic is true or false (or yes, no, 1, 0), not {value!r}")
 
 
-def _caption(value: Any, where: str) -> str | list[dict[str, Any]] | None:
+def _timed(value: Any, name: str, where: str) -> str | list[dict[str, Any]] | None:
     """One text for the whole file, or timed texts {start_s, end_s, text}."""
     if isinstance(value, str) and value.lstrip().startswith("[{"):  # a CSV has no lists: its cells hold JSON
         try:
             value = json.loads(value)
         except ValueError as error:
-            raise SpecError(f"{where}: original_caption begins like a list and is no JSON: {error}") from error
+            raise SpecError(f"{where}: {name} begins like a list and is no JSON: {error}") from error
     if value is None or isinstance(value, str):
         return None if value is None else _clean(value)
     try:
@@ -103,8 +106,8 @@ def _caption(value: Any, where: str) -> str | list[dict[str, Any]] | None:
             for item in value
         ]
     except (TypeError, KeyError, ValueError) as error:
-        raise SpecError(f"{where}: original_caption is a text or a list of {{start_s, end_s, text}}") from error
+        raise SpecError(f"{where}: {name} is a text or a list of {{start_s, end_s, text}}") from error
     for caption in timed:
         if not -math.inf < caption["start_s"] <= caption["end_s"] < math.inf:
-            raise SpecError(f"{where}: original_caption has a text from {caption['start_s']} to {caption['end_s']} s")
+            raise SpecError(f"{where}: {name} has a text from {caption['start_s']} to {caption['end_s']} s")
     return timed

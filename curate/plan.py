@@ -1,26 +1,25 @@
 """From a spec to stages with their keys; what can be wrong with a spec is found here, before a frame is read.
 
-A key is a hash of what a stage's rows depend on: its name, version and parameters, the reader that makes its pixels,
-and the keys of the stages whose columns it reads. Rules and scheduling are not part of it, and neither is split's key:
-a clip id is its span, so rows of a clip hold whichever split asked for it.
+Keys are made in curate/tables.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
-from curate import schema
 from curate.errors import SpecError
-from curate.ids import fingerprint
+from curate.policy import load_policy
 from curate.registry import build, nearest, resolve
-from curate.spec import REQUIRED_CATEGORIES, Rule, Spec
+from curate.screening import judges, known_lists
+from curate.spec import Rule, Spec
 from curate.stage import PROXY, Score, Screen
+from curate.tables import Table as Table
+from curate.tables import key_of, tables_of
 
 # Columns that every clip has, beside the scores: name -> what a rule may compare it with
 CLIP_COLUMNS = {
@@ -34,23 +33,8 @@ CLIP_COLUMNS = {
     "is_synthetic": "text",
     "origin": "text",
 }
-_KEY_LENGTH = 16
 CLIP_WORKS = ("caption", "check", "latent", "mp4")  # what is made of clips that nothing stopped, in this order
 HASH_STAGE = "phash"  # perceptual deduplication reads it; it rides on the pass like a score
-
-
-@dataclass(frozen=True)
-class Table:
-    """A stage's table in the store."""
-
-    stage: str
-    key: str
-    schema: pa.Schema
-
-    @property
-    def name(self) -> str:
-        """Folder of its parts."""
-        return f"{self.stage}-{self.key}"
 
 
 @contextmanager
@@ -72,6 +56,8 @@ class Plan:
         self.scores: dict[str, Score] = {}
         for name, params in spec.stages.score.items():
             with said_at("stages", "score", name):
+                if issubclass(resolve("score", name), Screen):
+                    raise SpecError(f"score: {name} is a screen; name it under `screen:`")
                 self.scores[name] = build("score", name, params)
         with said_at("media", "backend"):
             self.back_end = resolve("backend", spec.media.backend)
@@ -89,7 +75,12 @@ class Plan:
         if self.dedup is not None and self.dedup.perceptual is not None:
             self.scores.setdefault(HASH_STAGE, build("hash", HASH_STAGE, {}))
         with said_at("stages", "screen"):
-            self.screens = self._screens()
+            self._check_scores()
+            screen = spec.stages.screen
+            self.policy = load_policy(screen.policy) if screen is not None else None
+            self.judges = judges(screen, self.policy)
+            self.known = known_lists(screen)
+        self.screens = {judge.stage: judge.screen for judge in self.judges if not judge.reads_texts}
         self.rules: dict[str, tuple[str, Rule]] = {}
         for name, rule in spec.stages.keep.items():
             with said_at("stages", "keep", name):
@@ -98,9 +89,15 @@ class Plan:
             self.captioner = self._captioner()
         with said_at("stages", "encode"):
             self._check_multiple()
-        self.tables = self._tables()
+        self.tables = tables_of(self)
 
     # -- parts of the check ------------------------------------------------------------------------------------
+
+    def _check_scores(self) -> None:
+        """A score of proxies is given those of one grid."""
+        for name, score in self.scores.items():
+            if score.reads == "proxies" and score.frames != PROXY:
+                raise SpecError(f"score: {name} reads proxies, so its `frames` must be curate.stage.PROXY")
 
     def _check_rule(self, name: str, rule: Rule) -> tuple[str, Rule]:
         """Return the ledger column that a rule reads, and the rule."""
@@ -112,6 +109,8 @@ class Plan:
             return name, rule
         stage, _, column = name.partition(".")
         if stage not in self.scores:
+            if stage in {judge.name for judge in self.judges} | set(self.screens):
+                raise SpecError(f"keep.{name}: {stage} is a screen; what it may not find says the policy alone")
             known = [*self.scores, *CLIP_COLUMNS]
             raise SpecError(f"keep.{name}: no score of that name is in the spec; {nearest(stage, known)}")
         score = self.scores[stage]
@@ -131,21 +130,6 @@ class Plan:
                     f"use `{'min' if wrong == 'max' else 'max'}`"
                 )
         return f"{stage}.{column or names[0]}", rule
-
-    def _screens(self) -> dict[str, Screen]:
-        """The screens of all categories by name; what only measures cannot decide about safety, and the reverse."""
-        for name, score in self.scores.items():
-            if score.reads == "proxies" and score.frames != PROXY:
-                raise SpecError(f"score: {name} reads proxies, so its `frames` must be curate.stage.PROXY")
-            if isinstance(score, Screen):
-                raise SpecError(f"score: {name} is a screen; name it under `screen:`")
-        screens: dict[str, Screen] = {}
-        for category in REQUIRED_CATEGORIES:
-            for name in getattr(self.stages.screen, category, ()):
-                screens[name] = build("screen", name, {})
-                if not isinstance(screens[name], Screen):
-                    raise SpecError(f"screen.{category}: {name} is a score and decides nothing; a screen is needed")
-        return screens
 
     @property
     def unit(self) -> tuple[int, int]:
@@ -203,69 +187,6 @@ class Plan:
         measured = self._measured_columns()
         return [*self.captioner.needs, *(name for name in self.captioner.uses if name in measured)]
 
-    # -- keys --------------------------------------------------------------------------------------------------
-
-    def _tables(self) -> dict[str, Table]:
-        from curate.media import decode_pass, reader
-
-        pixels = {"reader": reader.VERSION, "pass": decode_pass.VERSION, "backend": _identity(self.back_end)}
-        split = self.stages.split
-        identities: dict[str, tuple[Any, pa.Schema]] = {
-            "probe": ({"reader": reader.VERSION, "backend": _identity(self.back_end)}, schema.PROBE),
-            "split": (
-                {
-                    **pixels,
-                    **_identity(self.detector_class),
-                    "params": split.params,
-                    "min_s": split.min_s,
-                    "max_s": split.max_s,
-                    "truncated": split.truncated,
-                },
-                schema.SPLIT,
-            ),
-            "content": (pixels, schema.CONTENT),
-            "frames": ({**pixels, "grid": repr(PROXY)}, schema.FRAMES),
-        }
-        for name, score in self.measures.items():
-            what = {
-                **pixels,
-                **_identity(type(score)),
-                "grid": repr(score.frames),
-                "reduce": score.reduce,
-                "params": self.stages.score.get(name, {}),
-            }
-            if score.reads == "proxies":
-                what["reads"] = ["frames"]
-            identities[name] = (what, schema.score_table(type(score)))
-        tables = {stage: Table(stage, _key(stage, what), rows) for stage, (what, rows) in identities.items()}
-        if self.captioner is not None and self.stages.caption is not None:
-            read = sorted({need.partition(".")[0] for need in self.caption_columns} & tables.keys())
-            what = {
-                **_identity(type(self.captioner)),
-                "spec": self.stages.caption.model_dump(mode="json"),
-                "reads": [tables[r].key for r in read],
-            }
-            tables["caption"] = Table("caption", _key("caption", what), schema.CAPTION)
-        if self.stages.check is not None:
-            from captioner import checks
-
-            tables["check"] = Table("check", _key("check", [checks.VERSION, tables["caption"].key]), schema.CHECK)
-        if self.stages.encode is not None:
-            from curate.stages import encode
-
-            latents = self.stages.encode.latents
-            what = {**pixels, "encode": encode.VERSION, "codec": self.codec.fingerprint}
-            what["spec"] = latents.model_dump(mode="json")
-            if self.crops:
-                what["reads"] = [tables["borders"].key]
-            tables["latent"] = Table("latent", _key("latent", what), schema.LATENT)
-            if self.stages.export is not None and self.stages.export.clips == "mp4":
-                from curate.media import cutting
-
-                tables["mp4"] = Table("mp4", _key("mp4", {**pixels, "cutting": cutting.VERSION}), schema.MP4)
-            tables["text"] = Table("text", _key("text", self.text_encoder.fingerprint), schema.TEXT)
-        return tables
-
     @property
     def crops(self) -> bool:
         """Whether latents leave the bars out that `borders` found."""
@@ -299,7 +220,8 @@ class Plan:
 
     def pass_stages(self) -> list[str]:
         """Stages that ride on the decode pass, by clip."""
-        return ["content", "frames", *self.riding]
+        screened = any(isinstance(score, Screen) for score in self.proxied.values())
+        return ["content", "frames", *(["edges"] if screened else []), *self.riding]
 
     def measured_stages(self) -> list[str]:
         """Stages whose rows every clip has before anything is decided."""
@@ -307,12 +229,4 @@ class Plan:
 
     def snapshot_key(self, stage: str, what: Any) -> str:
         """Key of a dataset-wide stage: what it is, and the digest of what it read."""
-        return _key(stage, what)
-
-
-def _identity(made: type) -> dict[str, Any]:
-    return {"name": made.name, "version": made.version}  # type: ignore[attr-defined]
-
-
-def _key(stage: str, what: Any) -> str:
-    return fingerprint([stage, what])[:_KEY_LENGTH]
+        return key_of(stage, what)

@@ -17,10 +17,10 @@ from curate.store import Store, read_columns
 Row = dict[str, Any]
 
 
-def places(plan: Plan, store: Store) -> dict[str, str]:
-    """The part that holds the proxies of each clip: the first commit that nobody has withdrawn."""
+def places(plan: Plan, store: Store, stage: str = "frames") -> dict[str, str]:
+    """The part that holds the proxies (or `edges`) of each clip: the first commit that nobody has withdrawn."""
     found: dict[str, str] = {}
-    for part in store.parts(plan.tables["frames"].name):
+    for part in store.parts(plan.tables[stage].name):
         for clip in store.standing(part, _columns(store, part.path, ["clip_id"]), "clip_id")["clip_id"].to_pylist():
             found.setdefault(clip, part.path)
     return found

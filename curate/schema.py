@@ -175,7 +175,7 @@ DEDUP = table(
 DEDUP_FACTS = ("clip_id", "source_id", "width", "height", "num_frames", "duration_s", "license")
 
 
-def score_table(score: type[Score]) -> pa.Schema:
+def score_table(score: Score) -> pa.Schema:
     """The table of a score: clip_id and its fields."""
     return table(_CLIP, *score.fields)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,6 +31,7 @@ _STRICTEST_FIRST = (
 )  # fmt: skip
 
 
+TEXTS = ("original_caption", "title", "transcript")  # of the metadata: they become columns by clip
 CONFLICT, SEPARATOR = "conflict: ", " | "  # how values of equal bytes that disagree are written
 
 
@@ -172,7 +174,28 @@ def merged_metadata(locations: list[Location]) -> dict[str, Any]:
             # No allow-list names such a value, so a conflict is never taken for a permission; a rule can split it.
             merged[name] = CONFLICT + SEPARATOR.join(values)
     merged["original_caption"] = next((m["original_caption"] for m in metas if m["original_caption"]), None)
+    # Screened, not trained on: whatever any of them says counts.
+    for name, theirs in (("captions", "original_caption"), ("title", "title"), ("transcript", "transcript")):
+        merged[name] = _joined([meta.get(theirs) for meta in metas])
     return merged
+
+
+def _joined(texts: list[Any]) -> Any:
+    """Several texts of the same footage as one; timed ones stay timed only alone."""
+    said = [text for i, text in enumerate(texts) if text and text not in texts[:i]]
+    if len(said) < 2:
+        return said[0] if said else None
+    return "\n".join(touching(text, -math.inf, math.inf) or "" for text in said)
+
+
+def touching(texts: Any, start_s: float, end_s: float) -> str | None:
+    """A text for the whole file, or the timed ones that touch a span, in their order; None where there is none.
+
+    Unlike `original_caption`, which says what a clip shows, this says what was said about any of it.
+    """
+    if texts is None or isinstance(texts, str):
+        return texts
+    return "\n".join(t["text"] for t in texts if t["start_s"] < end_s and t["end_s"] > start_s) or None
 
 
 def original_caption(meta: dict[str, Any], start_s: float, end_s: float, whole: bool) -> str | None:

@@ -18,7 +18,7 @@ from curate.media.frames import Frames as Frames
 PROXY = Frames(fps=2.0, short_side=256, colour="rgb")  # the grid of the proxies
 Direction = Literal["better", "worse", "neutral"]
 Reduce = Literal["mean", "max", "min", "p95"]
-Reads = Literal["frames", "proxies"]
+Reads = Literal["frames", "proxies", "texts"]
 
 
 @dataclass(frozen=True)
@@ -66,35 +66,108 @@ class Score:
 
 
 class Screen(Score):
-    """A score that decides about safety. Subclass it in one file of `filters/`, named as the screen.
+    """A measurement that the safety policy judges. Subclass it in one file of `filters/`, named as the screen.
 
-    A clip whose first field reaches `threshold` is rejected. The value over time is the maximum: one unsafe moment is
-    enough. A clip without a verdict is never kept, whatever the reason.
+    It speaks for the categories that it is made for: `measure` returns, beside its `evidence` columns, for each of
+    them one value a frame, (T,) floats, the worst over the crops of that frame; higher is worse. The clip's value is
+    the maximum over time: one unsafe moment is enough. What value is too much says the policy, never the screen. A
+    clip without a verdict is never kept, whatever the reason.
+
+    categories: those that it is asked about. speaks_for: those that it may be asked about; empty for any.
+    per_category: its parameters belong to one category, so each category has an instance and a table of its own.
+    evidence: further columns, beside the categories and what each frame gave.
     """
 
-    threshold: ClassVar[float]
     higher_is: ClassVar[Direction] = "worse"
-    reduce: ClassVar[Reduce] = "max"
+    reads: ClassVar[Reads] = "proxies"
+    frames: ClassVar[Frames] = PROXY
+    speaks_for: ClassVar[tuple[str, ...]] = ()
+    per_category: ClassVar[bool] = False
+    evidence: ClassVar[tuple[pa.Field, ...]] = ()
+
+    def __init__(self, categories: Sequence[str]) -> None:
+        """Speak for `categories`; ValueError for one that it knows nothing about."""
+        for category in categories:
+            if self.speaks_for and category not in self.speaks_for:
+                raise ValueError(f"it says nothing about {category}, only about {', '.join(self.speaks_for)}")
+        self.categories = tuple(categories)
+        self.fields = (  # type: ignore[misc] what a screen measures depends on what it is asked about
+            *(column(name, pa.float32(), "score", f"worst moment as to {name}") for name in categories),
+            *self.evidence,
+            *(
+                column(by_frame(name), pa.list_(pa.float32()), "score", f"{name}, frame by frame")
+                for name in categories
+            ),
+            column("times_s", pa.list_(pa.float64()), "s", "times of these frames from the clip's start"),
+        )
+
+    def identity(self) -> Mapping[str, Any]:
+        """What its values depend on beside its code: parameters, sha256 of weights and of reference files."""
+        return {}
+
+    def calibration(self) -> Mapping[str, Any] | None:
+        """On which labelled set its threshold was set, with which bound on the missed share; None: nobody measured."""
+        return None
+
+
+def by_frame(category: str) -> str:
+    """The column with a category's value of each frame."""
+    return f"{category}_by_frame"
 
 
 REDUCERS = {"mean": np.mean, "max": np.max, "min": np.min, "p95": lambda values: np.percentile(values, 95)}
 
 
 def measure_row(score: Score, frames_THWC: np.ndarray, clip: Clip) -> dict[str, Any]:
-    """Run a score on a clip and reduce what it gives per frame; keys are the score's field names."""
+    """Run a score on a clip and reduce what it gives per frame; keys are the score's field names.
+
+    Raises:
+        InputRejected: it gave no answer, or one that is none: a column is missing, not finite or of another type.
+    """
+    if not len(frames_THWC):
+        raise InputRejected("score:no_frames", f"{score.name} was given no frame")
     values = score.measure(frames_THWC, clip)
-    row: dict[str, Any] = {}
-    for spec in score.fields:
-        value = values[spec.name]
-        if isinstance(value, np.ndarray):
-            value = REDUCERS[score.reduce](value)
-        if isinstance(value, np.generic):
-            value = value.item()
-        if isinstance(value, float) and not np.isfinite(value):
-            raise ValueError(f"{score.name}.{spec.name} is {value}")
+    if not isinstance(values, Mapping) or not values:
+        raise InputRejected("score:no_answer", f"{score.name} answered {values!r:.80}")
+    if isinstance(score, Screen):
+        values = {**values, **_moments(score, values, len(frames_THWC)), "times_s": list(clip.times_s)}
+    return {spec.name: _value(score, spec, values) for spec in score.fields}
+
+
+def _moments(screen: Screen, values: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """What each frame gave, for every category of a screen."""
+    moments: dict[str, Any] = {}
+    for category in screen.categories:
+        if category not in values:
+            raise InputRejected("score:missing_column", f"{screen.name} said nothing about {category}")
+        try:
+            levels_T = np.asarray(values[category], np.float32)
+        except (TypeError, ValueError) as error:
+            raise InputRejected("score:wrong_type", f"{screen.name}.{category}: {error}") from error
+        if levels_T.shape != (count,):
+            raise InputRejected("score:wrong_type", f"{screen.name}.{category} has {levels_T.shape} for {count} frames")
+        if not np.isfinite(levels_T).all():
+            raise InputRejected("score:not_finite", f"{screen.name}.{category} is NaN or infinite in a frame")
+        moments[category], moments[by_frame(category)] = float(levels_T.max()), levels_T.tolist()
+    return moments
+
+
+def _value(score: Score, spec: pa.Field, values: Mapping[str, Any]) -> Any:
+    """One column of a row, reduced and checked."""
+    if spec.name not in values:
+        raise InputRejected("score:missing_column", f"{score.name} gave no {spec.name}")
+    value = values[spec.name]
+    if isinstance(value, np.ndarray):
+        value = REDUCERS[score.reduce](value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        raise InputRejected("score:not_finite", f"{score.name}.{spec.name} is {value}")
+    try:
         pa.scalar(value, type=spec.type)  # a value of another type is this row's fault, not its part's
-        row[spec.name] = value
-    return row
+    except (pa.ArrowException, TypeError) as error:
+        raise InputRejected("score:wrong_type", f"{score.name}.{spec.name}: {error}") from error
+    return value
 
 
 def scored(score: Score, frames_THWC: np.ndarray, clip: Clip) -> dict[str, Any]:
@@ -105,6 +178,8 @@ def scored(score: Score, frames_THWC: np.ndarray, clip: Clip) -> dict[str, Any]:
         return fault_columns(error.reason, error.detail)
     except MemoryError:
         return fault_columns("limit:memory", f"{score.name} ran out of memory")
+    except TimeoutError as error:
+        return fault_columns("timeout", f"{score.name}: {error}")
     except Exception as error:  # noqa: BLE001 an extension may raise anything; it is recorded in its row
         return fault_columns("score:error", f"{score.name} raised {type(error).__name__}: {error}")
 

@@ -22,7 +22,7 @@ from curate.ids import fingerprint
 from curate.ledger import CLIP_FIELDS
 from curate.plan import Plan
 from curate.registry import names, nearest, resolve
-from curate.spec import Spec
+from curate.spec import REQUIRED_CATEGORIES, Spec
 from curate.spec_file import parse
 from curate.stage import Screen
 from curate.store import Store
@@ -78,8 +78,11 @@ def _spec(name: str, folder: str, overrides: list[str]) -> Spec:
     elif name == "dedup":
         stages["score"] = ["sharpness"]
         stages["dedup"] = {"exact": {}, "perceptual": given}
-    elif name != "probe" and issubclass(resolve("score", name), Screen):
-        stages["screen"] = {"explicit": [name], "violence": [], "hate": []}
+    elif name != "probe" and issubclass(kind := resolve("score", name), Screen):
+        # `--set categories=[hate]` asks it about others than its first; the policy's thresholds do not matter here.
+        asked = given.pop("categories", list(kind.speaks_for[:1] or REQUIRED_CATEGORIES[:1]))
+        none = dict.fromkeys(REQUIRED_CATEGORIES, ())
+        stages["screen"] = {**none, **{category: [{name: given}] for category in asked}}
     elif name != "probe":
         stages["score"] = [{name: given}]
     raw = {"name": "try", "sources": [{"path": "-"}], "output": folder, "stages": [{k: v} for k, v in stages.items()]}
@@ -165,13 +168,14 @@ def _score(
 ) -> dict[str, Any]:
     if fault := _fault(url, probe, split):
         return fault
-    table = plan.tables[name]
+    tables = [plan.tables[judge.stage] for judge in plan.judges] or [plan.tables[name]]
     # The file is one clip, unless the picture changes its size: then it is the longest stretch of one size.
     clip = max(split["clips"], key=lambda clip: clip["end_s"] - clip["start_s"])
     if damaged := clip["corrupt_frames"]:
         detail = f"the decoder concealed damage in {damaged} frames"
         return {"input": url, "outcome": "quarantined", "reason": "decode:corrupt", "detail": detail}
-    row = next(row for row in store.read(table.name, table.schema).to_pylist() if row["clip_id"] == clip["clip_id"])
+    rows = [r for t in tables for r in store.read(t.name, t.schema).to_pylist() if r["clip_id"] == clip["clip_id"]]
+    row = next((row for row in rows if row["outcome"] != "ok"), {k: v for row in rows for k, v in row.items()})
     stretch = {"start_s": clip["start_s"], "end_s": clip["end_s"]} if len(split["clips"]) > 1 else {}
     return {**_plain(url, row), **stretch}
 

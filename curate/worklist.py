@@ -75,6 +75,7 @@ def proxied_rows(plan: Plan, store: Store, sources: Sequence[str]) -> list[dict[
         for stage in plan.proxied
     }
     parts = proxies.places(plan, store)
+    ends = proxies.places(plan, store, "edges") if "edges" in plan.tables else {}
     names = pa.array(sources, pa.string())
     probes = align(store.read(plan.tables["probe"].name, schema.PROBE), "source_id", names).to_pylist()
     splits = align(store.read(plan.tables["split"].name, schema.SPLIT), "source_id", names).to_pylist()
@@ -85,7 +86,7 @@ def proxied_rows(plan: Plan, store: Store, sources: Sequence[str]) -> list[dict[
             lacks = [stage for stage, ids in have.items() if clip not in ids]
             if lacks and clip in parts:
                 rows[clip] = {
-                    "id": clip, "need": ["proxied"], "part": parts[clip], "lacks": lacks,
+                    "id": clip, "need": ["proxied"], "part": parts[clip], "ends": ends.get(clip), "lacks": lacks,
                     "width": probe["width"], "height": probe["height"], "num_frames": span["num_frames"],
                     "duration_s": span["end_s"] - span["start_s"],
                 }  # fmt: skip

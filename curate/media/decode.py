@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import BinaryIO
 
 import numpy as np
@@ -72,23 +73,30 @@ def sniffed(file: BinaryIO) -> str:
 
 
 def _pictured(opened: Opened, job: Job, *, seek: bool) -> Iterator[Frame]:
+    """Frames one behind the decoder: how long a frame is shown tells the next one."""
     grids = [(view, Grid(view)) for view in job.views]
     tick = opened.time_base
     first_pts: int | None = None
+    held: Decoded | None = None
     for decoded in itertools.islice(opened.frames(job.start_pts, job.end_pts, seek=seek), job.most):
         first_pts = decoded.pts if first_pts is None else first_pts
-        time_s = (decoded.pts - first_pts) * tick.numerator / tick.denominator
-        yield _frame(decoded, time_s, job, grids)
+        if held is not None:
+            yield _frame(held, (held.pts - first_pts) * tick, (decoded.pts - first_pts) * tick, job, grids)
+        held = decoded
+    if held is not None and first_pts is not None:
+        end = held.pts + max(1, held.duration)
+        yield _frame(held, (held.pts - first_pts) * tick, (end - first_pts) * tick, job, grids)
 
 
-def _frame(decoded: Decoded, time_s: float, job: Job, grids: list[tuple[Frames, Grid]]) -> Frame:
-    wanted = [view for view, grid in grids if grid.takes(time_s)]
+def _frame(decoded: Decoded, start: Fraction, end: Fraction, job: Job, grids: list[tuple[Frames, Grid]]) -> Frame:
+    """A frame shown from `start` until `end`, seconds from the first one, with the views that want it."""
+    wanted = [view for view, grid in grids if grid.takes(float(start), float(end))]
     views = {}
     if wanted:
         viewer = decoded.picture.viewer()
         views = {view: viewer.view(view) for view in wanted}
     fitted, crop = decoded.picture.fitted(job.fit) if job.fit is not None else (None, [])
     return Frame(
-        decoded.index, decoded.pts, decoded.duration, time_s, decoded.size, decoded.corrupt, decoded.interlaced,
+        decoded.index, decoded.pts, decoded.duration, float(start), decoded.size, decoded.corrupt, decoded.interlaced,
         decoded.picture.digest() if job.digest else None, views, fitted, crop,
     )  # fmt: skip

@@ -10,18 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
 from curate.errors import InputRejected, Unreachable
 from curate.media.decode import Frame
 from curate.media.facts import Job, Probe
+from curate.media.sampled import Ends, Sampled, stored
 from curate.media.scenes import Scene
 from curate.media.spool import Spool
 from curate.stage import PROXY, Boundary, Clip, Detector, Frames, Score, fault_columns, scored
 
-VERSION = 3
-_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90]  # Q90 keeps what a caption model or classifier reads at a tenth of the bytes
+VERSION = 4
 _BATCH = 64  # frames that a detector is given at once: calls cost as much as small pictures
 
 Row = dict[str, Any]
@@ -52,6 +51,7 @@ class PassRequest:
     wanted: Mapping[str, set[str] | None] = field(default_factory=dict)
     proxies: set[str] | None = frozenset()  # type: ignore[assignment]
     content: set[str] | None = frozenset()  # type: ignore[assignment]
+    edges: set[str] | None = frozenset()  # type: ignore[assignment]
     spans: Sequence[Row] | None = None
     have: Mapping[str, set[str]] = field(default_factory=dict)
     keep_truncated: bool = False
@@ -64,22 +64,23 @@ def _wants(which: set[str] | None, clip: str) -> bool:
 class DecodePass:
     """Runs one request; `run` yields (stage, row) pairs. `facts` are the source's, once its decoder has told them."""
 
-    _scene: Scene  # made when the facts are told, before the first frame
+    scene: Scene  # made when the facts are told, before the first frame
 
     def __init__(self, request: PassRequest, reader: ReadsSources, alive: Callable[[], None] = lambda: None) -> None:
         self.request = request
-        self._reader = reader
+        self.reader = reader
         self._alive = alive
         self.facts: Probe | None = None
         grids = {score.frames for score in request.scores.values()}
-        if request.proxies is None or request.proxies:
+        if any(which is None or which for which in (request.proxies, request.edges)):
             grids.add(PROXY)
-        self._spools = {grid: Spool() for grid in sorted(grids, key=repr)}
+        self.spools = {grid: Spool() for grid in sorted(grids, key=repr)}
         self._hash_content = request.content is None or bool(request.content)
         self._clips: list[Row] = []
         self._boundaries: list[Row] = []
         self._opened_by = 1.0  # confidence of the boundary before the open scene; the file's beginning is sure
         self._corrupt = self._interlaced = 0
+        self._ends = Ends(self)
 
     # -- the stream --------------------------------------------------------------------------------------------
 
@@ -95,27 +96,27 @@ class DecodePass:
             else:
                 yield from self._follow(self.request.spans)
         finally:
-            for spool in self._spools.values():
+            for spool in self.spools.values():
                 spool.close()
 
     def _told(self, facts: Probe) -> None:
         self.facts = facts
-        self._scene = Scene(self.request.source_id, facts, self.request.min_s, self.request.max_s)
+        self.scene = Scene(self.request.source_id, facts, self.request.min_s, self.request.max_s)
 
     def _stream(self, *views: Frames) -> Iterator[Frame]:
         """Every frame once; the scene and the spools hear each of them."""
-        job = Job(views=tuple(sorted({*self._spools, *views}, key=repr)), digest=self._hash_content)
-        for frame in self._reader.frames(self.request.url, job, self._told):
-            self._scene.add(frame)
+        job = Job(views=tuple(sorted({*self.spools, *views}, key=repr)), digest=self._hash_content)
+        for frame in self.reader.frames(self.request.url, job, self._told):
+            self.scene.add(frame)
             self._corrupt += frame.corrupt
             self._interlaced += frame.interlaced
-            for grid, spool in self._spools.items():
+            for grid, spool in self.spools.items():
                 if grid in frame.views:
                     spool.append(frame.index, frame.time_s, frame.views[grid])
             self._alive()
             yield frame
         assert self.facts is not None  # a source without a frame ended in an InputRejected
-        missing_s, declared_s = self._scene.missing_s(), self.facts.duration_s
+        missing_s, declared_s = self.scene.missing_s(), self.facts.duration_s
         # A stream says its own length; a container's may be that of a sound track that goes on.
         allowed_s = 0.05 * declared_s + 0.1 if self.facts.duration_of == "stream" else 0.2 * declared_s + 1.0
         if missing_s > allowed_s and not self.request.keep_truncated:
@@ -138,18 +139,18 @@ class DecodePass:
                 yield from self._close(_pushed(detector, batch))
                 batch = []
         yield from self._close([*_pushed(detector, batch), *detector.finish()])
-        yield from self._close_scene(self._scene.count, 1.0)
+        yield from self._close_scene(self.scene.count, 1.0)
         yield "split", self._split_row(detector.name)
 
     def _split_row(self, detector: str) -> Row:
         return {
             "source_id": self.request.source_id,
-            "num_frames": self._scene.count,
-            "first_pts": self._scene.first_pts,
+            "num_frames": self.scene.count,
+            "first_pts": self.scene.first_pts,
             "detector": detector,
             "clips": self._clips,
             "boundaries": self._boundaries,
-            "missing_s": self._scene.missing_s(),
+            "missing_s": self.scene.missing_s(),
             "corrupt_frames": self._corrupt,
             "interlaced_frames": self._interlaced,
         }
@@ -159,7 +160,7 @@ class DecodePass:
     def _close(self, boundaries: Sequence[Boundary]) -> Iterator[tuple[str, Row]]:
         """Each boundary closes a scene, and takes the frames of its transition out of both neighbours."""
         for boundary in boundaries:
-            scene = self._scene
+            scene = self.scene
             start, end = max(boundary.start, scene.start), min(max(boundary.end, scene.start), scene.count)
             self._boundaries.append(
                 {"start_s": scene.seconds(scene.pts(start)), "end_s": scene.seconds(scene.pts(end)),
@@ -174,15 +175,15 @@ class DecodePass:
 
         A clip is as sure as the less sure of the boundaries at its scene's ends; ends of the file are sure.
         """
-        for piece in self._scene.pieces(end, min(confidence, self._opened_by)):
+        for piece in self.scene.pieces(end, min(confidence, self._opened_by)):
             self._clips.append(piece.row)
             if not piece.row["too_short"] and not piece.row["corrupt_frames"]:
                 yield from self._measure(piece.row, piece.first, piece.end)
         self._forget(end)
 
     def _forget(self, end: int) -> None:
-        self._scene.forget(end)
-        for spool in self._spools.values():
+        self.scene.forget(end)
+        for spool in self.spools.values():
             spool.drop_before(end)
 
     def _follow(self, spans: Sequence[Row]) -> Iterator[tuple[str, Row]]:
@@ -197,7 +198,7 @@ class DecodePass:
                 first = frame.index
                 self._forget(first)
         if first is not None:
-            yield from self._known(waiting.pop(0), first, self._scene.count)
+            yield from self._known(waiting.pop(0), first, self.scene.count)
 
     def _known(self, clip: Row, first: int, end: int) -> Iterator[tuple[str, Row]]:
         if not clip["too_short"] and not clip["corrupt_frames"]:
@@ -208,30 +209,35 @@ class DecodePass:
     def _measure(self, clip: Row, first: int, end: int) -> Iterator[tuple[str, Row]]:
         name = clip["clip_id"]
         have = {stage for stage, clips in self.request.have.items() if name in clips}
-        sampled = _Sampled(self, clip, first, end)
+        sampled = Sampled(self, clip, first, end)
         if "content" not in have and _wants(self.request.content, name) and self._hash_content:
-            yield "content", {"clip_id": name, "hash": self._scene.content_hash(first, end)}
+            yield "content", {"clip_id": name, "hash": self.scene.content_hash(first, end)}
         if "frames" not in have and _wants(self.request.proxies, name):
             yield "frames", self._proxies(clip, sampled)
+        if "edges" not in have and _wants(self.request.edges, name):
+            yield "edges", self._edges(clip, first, end)
         for stage, score in self.request.scores.items():
             if stage not in have and _wants(self.request.wanted.get(stage), name):
                 yield stage, self._score(score, clip, sampled)
 
-    def _proxies(self, clip: Row, sampled: _Sampled) -> Row:
+    def _proxies(self, clip: Row, sampled: Sampled) -> Row:
         try:
             pixels_THWC, times = sampled.frames(PROXY)
         except Unreachable:
             raise
         except InputRejected as error:
             return {"clip_id": clip["clip_id"], **fault_columns(error.reason, error.detail)}
-        jpegs = [
-            cv2.imencode(".jpg", cv2.cvtColor(frame_HWC, cv2.COLOR_RGB2BGR), _JPEG)[1].tobytes()
-            for frame_HWC in pixels_THWC
-        ]
-        height, width = pixels_THWC.shape[1:3]
-        return {"clip_id": clip["clip_id"], "jpeg": jpegs, "times_s": times, "width": width, "height": height}
+        return {"clip_id": clip["clip_id"], **stored(pixels_THWC, times)}
 
-    def _score(self, score: Score, clip: Row, sampled: _Sampled) -> Row:
+    def _edges(self, clip: Row, first: int, end: int) -> Row:
+        """The clip's first and last frame as proxies, where the grid did not take them."""
+        on_grid = self.spools[PROXY].indices(first, end)
+        found = [(n, self._ends.frame(n)) for n in sorted({first, end - 1} - on_grid)]
+        times = [self.scene.seconds(self.scene.pts(n)) - clip["start_s"] for n, _ in found]
+        pixels_THWC = np.stack([frame_HWC for _, frame_HWC in found]) if found else np.empty((0, 1, 1, 3), np.uint8)
+        return {"clip_id": clip["clip_id"], **stored(pixels_THWC, times)}
+
+    def _score(self, score: Score, clip: Row, sampled: Sampled) -> Row:
         try:
             pixels_THWC, times = sampled.frames(score.frames)
         except Unreachable:
@@ -240,42 +246,13 @@ class DecodePass:
             return {"clip_id": clip["clip_id"], **fault_columns(error.reason, error.detail)}
         info = Clip(
             clip_id=clip["clip_id"],
-            width=self._scene.facts.width,
-            height=self._scene.facts.height,
+            width=self.scene.facts.width,
+            height=self.scene.facts.height,
             num_frames=clip["num_frames"],
             duration_s=clip["end_s"] - clip["start_s"],
             times_s=tuple(times),
         )
         return {"clip_id": clip["clip_id"], **scored(score, pixels_THWC, info)}
-
-
-class _Sampled:
-    """The frames of one clip on each grid, read once for all scores that ask for it."""
-
-    def __init__(self, decoding: DecodePass, clip: Row, first: int, end: int) -> None:
-        self._pass, self._clip, self._first, self._end = decoding, clip, first, end
-        self._have: dict[Frames, tuple[np.ndarray, list[float]]] = {}
-
-    def frames(self, grid: Frames) -> tuple[np.ndarray, list[float]]:
-        """Pixels (T, H, W, C) and times from the clip's start; a clip without a grid frame gives its middle frame.
-
-        Raises:
-            InputRejected: the picture size changes within the clip.
-        """
-        if grid not in self._have:
-            pixels_THWC, times = self._pass._spools[grid].frames(self._first, self._end)
-            if not times:
-                pixels_THWC, times = self._middle(grid)
-            pixels_THWC.flags.writeable = False  # several scores are given the same array
-            self._have[grid] = pixels_THWC, [time - self._clip["start_s"] for time in times]
-        return self._have[grid]
-
-    def _middle(self, grid: Frames) -> tuple[np.ndarray, list[float]]:
-        scene = self._pass._scene
-        pts = scene.pts((self._first + self._end - 1) // 2)
-        job = Job(start_pts=pts, end_pts=pts + 1, views=(grid,))
-        (frame,) = self._pass._reader.frames(self._pass.request.url, job)
-        return frame.views[grid][None], [scene.seconds(pts)]
 
 
 def _pushed(detector: Detector, batch: Sequence[Frame]) -> list[Boundary]:

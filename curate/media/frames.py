@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Frames:
-    """A request for sampled frames, on the grid k/fps counted from the source's first frame.
+    """A request for the frames that are shown at k/fps, counted from the source's first frame.
 
     fps: frames per second; a source slower than that gives each of its frames once; 0: every frame (for detectors:
         its pixels are thinned before they are averaged, which is what makes every frame affordable).

@@ -6,24 +6,22 @@ import math
 
 from curate.media.frames import Frames
 
+_SLACK_S = 1e-6  # pts are rationals, k/fps is not, and 0.4999999 must count as 0.5
+
 
 class Grid:
-    """Takes the first frame at or after each k/fps; every frame when fps is 0.
+    """Takes the frame that is shown at each k/fps; every frame when fps is 0.
 
-    A frame is taken once, however many grid points fall on it (a source slower than the grid).
+    So whatever is shown for 1/fps or longer is seen, however irregular the frames come. A frame is taken once, however
+    many grid points fall on it (a source slower than the grid).
     """
 
     def __init__(self, request: Frames) -> None:
         self._fps = request.fps
-        self._last = -1
 
-    def takes(self, time_s: float) -> bool:
-        """Tell whether the frame at `time_s` (seconds from the source's first frame) is on the grid."""
+    def takes(self, start_s: float, end_s: float) -> bool:
+        """Tell whether the frame shown from `start_s` until `end_s` (seconds from the first frame) is on the grid."""
         if self._fps == 0:
             return True
-        # A microsecond of slack: pts are rationals, k/fps is not, and 0.4999999 must count as 0.5.
-        point = math.floor(time_s * self._fps + 1e-6 * self._fps)
-        if point <= self._last:
-            return False
-        self._last = point
-        return True
+        point = math.ceil((start_s - _SLACK_S) * self._fps) / self._fps  # the first one that is not before it
+        return point <= start_s + _SLACK_S or point < end_s - _SLACK_S

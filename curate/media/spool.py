@@ -62,6 +62,10 @@ class Spool:
             pixels[place] = entry.pixels if entry.pixels is not None else self._load(entry)
         return pixels, [entry.time_s for entry in chosen]
 
+    def indices(self, start: int, end: int) -> set[int]:
+        """Numbers of the frames start <= n < end that are here."""
+        return {entry.index for entry in self._entries if start <= entry.index < end}
+
     def _load(self, entry: _Entry) -> np.ndarray:
         self._file.seek(entry.offset)
         return np.frombuffer(self._file.read(int(np.prod(entry.shape))), np.uint8).reshape(entry.shape)

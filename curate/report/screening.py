@@ -24,10 +24,13 @@ def screening(plan: Plan, receipt: Path) -> dict[str, Any]:
         "categories": rows,
         "unscreened": [row["name"] for row in rows if not row["screens"]],
         "accepted": [name for name in accepted if name in REQUIRED_CATEGORIES],
-        "policy": given.get("policy") or "",
-        "profile": given.get("profile") or "",
+        "policy": _policy(given.get("policy")),
         "digest": given.get("digest") or "",
     }
+
+
+def _policy(policy: dict[str, str] | None) -> str:
+    return f"{policy['name']}, profile {policy['profile']}" if policy else ""
 
 
 def _row(name: str, screens: list[str] | str) -> dict[str, Any]:

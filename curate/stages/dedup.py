@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from curate import schema
 from curate.ledger import Ledger, with_duplicates
 from curate.plan import HASH_STAGE, Plan
-from curate.store import Store, align, rows_digest
+from curate.store import Store, align, ids_of, rows_digest
 
 VERSION = 1
 
@@ -21,7 +21,9 @@ def deduplicated(plan: Plan, store: Store, ledger: Ledger, compute: bool) -> tup
     Without `compute` a snapshot that is not there leaves its candidates pending.
     """
     candidates = _candidates(plan, store, ledger)
+    never = set(ledger.flagged) & ids_of(candidates, "clip_id")
     what = [VERSION, plan.dedup.model_dump(mode="json"), rows_digest(candidates, candidates.schema.names, "clip_id")]
+    what += [sorted(never)] if never else []
     table = f"dedup-{plan.snapshot_key('dedup', what)}"
     fresh = not store.parts(table)
     if fresh and not compute:
@@ -29,20 +31,29 @@ def deduplicated(plan: Plan, store: Store, ledger: Ledger, compute: bool) -> tup
     if fresh:
         from filters.dedup.cluster import find_duplicates
 
-        rows: list[dict[str, Any]] = find_duplicates(candidates, plan.dedup).to_pylist()
+        rows: list[dict[str, Any]] = find_duplicates(candidates, plan.dedup, never).to_pylist()
         done = [{**row, "outcome": "ok", "reason": "", "detail": "", "attempts": 1, "seconds": 0.0} for row in rows]
         store.commit([store.write_part(table, schema.rows_to_table(done, schema.DEDUP))])
-    return with_duplicates(ledger, plan, store.read(table, schema.DEDUP)), fresh
+    return with_duplicates(ledger, plan, store, store.read(table, schema.DEDUP)), fresh
 
 
 def _candidates(plan: Plan, store: Store, ledger: Ledger) -> pa.Table:
-    """Clips that only the missing snapshot holds up; one that failed later is no candidate, so that it keeps nobody."""
+    """Clips that only the missing snapshot holds up, and those that a screen took out, whose like must not be kept.
+
+    One that failed later is no candidate, so that it keeps nobody.
+    """
     open_clips = ledger.clips.filter(pc.equal(ledger.clips["stage"], "dedup"))
     for stage in ("caption", "check", "latent"):
         if stage in plan.tables:
             failed = pc.equal(open_clips[f"{stage}.outcome"], "quarantined").fill_null(False)
             open_clips = open_clips.filter(pc.invert(failed))
-    return candidates_of(plan, store, open_clips.select(list(schema.DEDUP_FACTS)))
+    flagged = ledger.clips.filter(
+        pc.is_in(ledger.clips["clip_id"], value_set=pa.array(sorted(ledger.flagged), pa.string()))
+    )
+    if HASH_STAGE in plan.scores:
+        flagged = flagged.filter(pc.equal(flagged[f"{HASH_STAGE}.outcome"], "ok").fill_null(False))
+    both = pa.concat_tables([table.select(list(schema.DEDUP_FACTS)) for table in (open_clips, flagged)])
+    return candidates_of(plan, store, both)
 
 
 def candidates_of(plan: Plan, store: Store, clips: pa.Table) -> pa.Table:

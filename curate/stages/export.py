@@ -6,17 +6,17 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import ids, schema
 from curate.decisions import good_captions
-from curate.ledger import Ledger, funnel
-from curate.plan import Plan, Table
-from curate.spec import REQUIRED_CATEGORIES
+from curate.ledger import Ledger
+from curate.plan import Plan
+from curate.stages.receipt import receipt
 from curate.store import Store, ids_of, read_columns, rows_digest
+from curate.tables import Table
 
 VERSION = 1
 KINDS = ("short", "dense", "original")
@@ -77,25 +77,6 @@ def content_key(plan: Plan, ledger: Ledger) -> str:
     kept = _columns(ledger)
     what = [plan.tables["latent"].key, plan.tables["text"].key, rows_digest(kept, kept.schema.names, "clip_id")]
     return plan.snapshot_key("content", what)
-
-
-def receipt(plan: Plan, ledger: Ledger) -> dict[str, Any]:
-    """What was screened by what. A category without a screen is `unscreened`, and says so."""
-    screen = plan.stages.screen
-    categories = {name: list(getattr(screen, name, ())) or "unscreened" for name in REQUIRED_CATEGORIES}
-    counts: dict[str, int] = {}
-    for row in funnel(ledger):
-        counts[row["outcome"]] = counts.get(row["outcome"], 0) + row["rows"]
-    return {
-        "categories": categories,
-        "screens": {
-            name: {"version": screen.version, "threshold": screen.threshold, "key": plan.tables[name].key}
-            for name, screen in plan.screens.items()
-        },
-        "policy": screen.policy if screen is not None else None,
-        "profile": screen.profile if screen is not None else None,
-        "counts": counts,
-    }
 
 
 def _columns(ledger: Ledger) -> pa.Table:

@@ -85,6 +85,7 @@ class MediaWork:
             wanted={} if everything else wanted,
             proxies=_clips_of("frames", riding, wanted),
             content=_clips_of("content", riding, wanted),
+            edges=_clips_of("edges", riding, wanted),
             spans=row["spans"],
             have={stage: set(clips) for stage, clips in row["have"].items()},
         )

@@ -6,6 +6,7 @@ then sharpest, then the smallest clip id (DESIGN 2, Q24).
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
@@ -63,12 +64,13 @@ def dedup_params(given: dict[str, Any]) -> DedupParams:
         raise SpecError(f"stages.dedup.{where}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
-def find_duplicates(clips: pa.Table, params: DedupParams) -> pa.Table:
+def find_duplicates(clips: pa.Table, params: DedupParams, never: Set[str] = frozenset()) -> pa.Table:
     """Return one row of `DUPLICATES` for each clip that is not kept, sorted by clip id.
 
     clips: a row a clip with the columns of `NEEDS`, `content.hash` (nullable) for exact, `phash.*` for perceptual,
     and `sharpness.score` where measured. Clips of one source may be duplicates of each other. A clip that resembles
     the kept one only through others of its cluster is `chained`, and names the member that it matches.
+    never: clips that are never the kept one while their cluster has another.
 
     Raises SpecError when a column is missing or a clip id occurs twice.
     """
@@ -82,6 +84,7 @@ def find_duplicates(clips: pa.Table, params: DedupParams) -> pa.Table:
     if len(set(ids)) < len(ids):
         raise SpecError("dedup was given a clip id twice")
     rank = keep_rank(clips)
+    rank[[name in never for name in ids]] += len(ids)
     links: dict[tuple[int, int], tuple[str, Match]] = {}
     if params.perceptual is not None:
         for match in find_matches(read_prints(clips), params.perceptual):

@@ -179,7 +179,7 @@ def test_hashes_are_written_while_hashing_goes_on(tmp_path, monkeypatch, due):
     _scan(tmp_path, {"path": str(tmp_path)})
     deadline.cancel()
     assert not written.is_set()
-    assert seen[-1]
+    assert any(seen)
 
 
 def test_reading_stops_at_the_next_block():

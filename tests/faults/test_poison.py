@@ -16,7 +16,7 @@ REASONS = {
     "exits": ("crash:exit:0", 3),
     "loops": ("timeout", 3),
     "hoards": ("limit:memory", 1),
-    "nan": ("score:error", 1),
+    "nan": ("score:not_finite", 1),
     "raises": ("score:error", 1),
 }
 

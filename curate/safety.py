@@ -1,0 +1,162 @@
+"""What the judges say of every clip: values against the policy's thresholds, and what follows from them.
+
+Safety fails closed: a clip that a screen did not answer for is not kept, whatever kept it from answering. A minor
+signal tightens thresholds, and together with sexual content it seals the source. Nothing is measured here: values come
+from the ledger's columns, and texts are matched as they stand there, so one that arrives later is judged then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curate.screening import Judge
+from curate.stage import by_frame
+
+# Texts that a text screen reads, by the name that a reason gives them: those that came with the footage, and those that
+# a stage wrote or read later.
+GIVEN_TEXTS = {"text.caption": "caption", "text.title": "title", "text.transcript": "transcript"}
+LATER_TEXTS = {"text_overlay.strings": "onscreen", "caption.short": "caption", "caption.dense": "caption"}
+Moments = Callable[[str, Sequence[str], pa.Array], pa.Table]  # heavy columns of a stage for some clips
+
+
+@dataclass
+class Finding:
+    """What one judge says, an entry a clip; `values` are NaN where it said nothing, and `faults` then say why."""
+
+    judge: Judge
+    values: np.ndarray
+    waiting: np.ndarray
+    faults: np.ndarray
+    facts: Callable[[int], dict[str, Any]]
+    limits: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def silent(self) -> np.ndarray:
+        """Clips for which there is no verdict and none is to come."""
+        return np.isnan(self.values) & ~self.waiting
+
+    @property
+    def hits(self) -> np.ndarray:
+        """Clips in which it found its category."""
+        return self.values >= self.limits
+
+    @property
+    def reviewable(self) -> np.ndarray:
+        """Clips that a person should look at, or worse."""
+        return self.values >= np.minimum(self.judge.thresholds.review, self.limits)
+
+
+class Safety:
+    """The findings of all judges over the clips of a ledger."""
+
+    def __init__(self, clips: pa.Table, judges: Sequence[Judge], moments: Moments) -> None:
+        self._clips, self._moments = clips, moments
+        self.count = clips.num_rows
+        self.given = [self._finding(judge) for judge in judges]
+        self.later = [_said(clips, judge, LATER_TEXTS) for judge in judges if judge.reads_texts]
+        for finding in (*self.given, *self.later):
+            levels = finding.judge.thresholds
+            tight = min(levels.stop, levels.minor_referenced)
+            finding.limits = np.where(self.minor, tight, levels.stop)
+
+    @cached_property
+    def minor(self) -> np.ndarray:
+        """Clips that carry a signal of a minor, in a text or by a classifier."""
+        signal = np.zeros(self.count, bool)
+        for finding in (*self.given, *self.later):
+            if finding.judge.rule.minor_signal:
+                signal |= finding.values >= finding.judge.thresholds.stop
+        return signal
+
+    @cached_property
+    def due(self) -> np.ndarray:
+        """Clips whose source is to be sealed: sexual content from the review threshold on, with a minor signal."""
+        sexual = np.zeros(self.count, bool)
+        for finding in (*self.given, *self.later):
+            if finding.judge.rule.sexual:
+                sexual |= finding.reviewable
+        return sexual & self.minor
+
+    @cached_property
+    def flagged(self) -> list[str]:
+        """For every clip the first category that takes it out, or an empty text; whatever else may stop it."""
+        found = [""] * self.count
+        for finding in self.given:
+            if finding.judge.rule.action != "tag":
+                for i in np.flatnonzero(finding.hits):
+                    found[i] = found[i] or finding.judge.category
+        return found
+
+    def tags(self) -> list[list[str]]:
+        """Words for a person about each clip: categories that only tag, near misses, and what its siblings were."""
+        tags: list[set[str]] = [set() for _ in range(self.count)]
+        for finding in (*self.given, *self.later):
+            category = finding.judge.category
+            if finding.judge.rule.action == "tag":
+                for i in np.flatnonzero(finding.hits):
+                    tags[i].add(category)
+            for i in np.flatnonzero(finding.reviewable & ~finding.hits):
+                tags[i].add(f"review:{category}")
+        sources = self._clips["source_id"].to_pylist()
+        bad: dict[str, set[str]] = {}
+        for i, category in enumerate(self.flagged):
+            if category:
+                bad.setdefault(sources[i], set()).add(category)
+        for i, source in enumerate(sources):
+            if not self.flagged[i]:
+                tags[i] |= {f"source:{category}" for category in bad.get(source, ())}
+        return [sorted(names) for names in tags]
+
+    def _finding(self, judge: Judge) -> Finding:
+        if judge.reads_texts:
+            return _said(self._clips, judge, GIVEN_TEXTS)
+        outcomes = self._clips[f"{judge.stage}.outcome"].to_pylist()
+        reasons = self._clips[f"{judge.stage}.reason"].to_pylist()
+        values = self._clips[f"{judge.stage}.{judge.category}"].cast(pa.float64()).to_numpy().copy()
+        waiting = np.array([outcome is None for outcome in outcomes], bool)
+        answered = np.array([outcome == "ok" for outcome in outcomes], bool) & np.isfinite(values)
+        values[~answered] = np.nan
+        faults = np.array([reason or "score:no_answer" for reason in reasons], object)
+        return Finding(judge, values, waiting, faults, lambda i: self._moment(judge, i))
+
+    def _moment(self, judge: Judge, clip: int) -> dict[str, Any]:
+        """When the worst moment of a clip begins and ends, in seconds from its start."""
+        wanted = self._clips["clip_id"].slice(clip, 1)
+        row = self._moments(judge.stage, [by_frame(judge.category), "times_s"], wanted).to_pylist()[0]
+        levels, times = row[by_frame(judge.category)], row["times_s"]
+        if not levels or not times:
+            return {}
+        first = last = int(np.argmax(levels))
+        stop = judge.thresholds.stop
+        while first > 0 and levels[first - 1] >= stop:
+            first -= 1
+        while last + 1 < len(levels) and levels[last + 1] >= stop:
+            last += 1
+        return {"from_s": round(times[first], 3), "to_s": round(times[last], 3)}
+
+
+def _said(clips: pa.Table, judge: Judge, texts: Mapping[str, str]) -> Finding:
+    """What a text screen finds in some of the texts: 1 or 0, and where. A text that is not there says nothing."""
+    columns = {name: clips[name].to_pylist() for name in texts if name in clips.schema.names}
+    values = np.zeros(clips.num_rows)
+    found: dict[int, dict[str, Any]] = {}
+    known: dict[str, list[Any]] = {}
+    for name, column in columns.items():
+        for i, text in enumerate(column):
+            text = "\n".join(text) if isinstance(text, list) else text
+            if not text or i in found:
+                continue
+            if text not in known:
+                known[text] = list(judge.screen.judge({texts[name]: text}).get(judge.category, ()))  # type: ignore[attr-defined]
+            if known[text]:
+                hit = known[text][0]
+                found[i] = {"text": texts[name], "term": hit.term, "list": hit.list}
+                values[i] = 1.0
+    nobody = np.zeros(clips.num_rows, bool)
+    return Finding(judge, values, nobody, np.full(clips.num_rows, "", object), lambda i: found.get(i, {}))

@@ -1,0 +1,137 @@
+"""The tables of a plan and their keys.
+
+A key is a hash of what a stage's rows depend on: its name, version and parameters, the reader that makes its pixels,
+and the keys of the stages whose columns it reads. Rules and scheduling are not part of it, and neither is split's key:
+a clip id is its span, so rows of a clip hold whichever split asked for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from curate import schema
+from curate.ids import fingerprint
+from curate.stage import PROXY, Score, Screen
+
+if TYPE_CHECKING:
+    from curate.plan import Plan
+
+_KEY_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Table:
+    """A stage's table in the store."""
+
+    stage: str
+    key: str
+    schema: pa.Schema
+
+    @property
+    def name(self) -> str:
+        """Folder of its parts."""
+        return f"{self.stage}-{self.key}"
+
+
+def key_of(stage: str, what: Any) -> str:
+    """Key of a stage whose rows depend on `what`."""
+    return fingerprint([stage, what])[:_KEY_LENGTH]
+
+
+def tables_of(plan: Plan) -> dict[str, Table]:
+    """Every table of a plan by stage, in the order in which they are made."""
+    tables = _media(plan)
+    tables |= _captions(plan, tables)
+    return tables | _encoded(plan, tables)
+
+
+def _pixels(plan: Plan) -> dict[str, Any]:
+    from curate.media import decode_pass, reader
+
+    return {"reader": reader.VERSION, "pass": decode_pass.VERSION, "backend": _identity(plan.back_end)}
+
+
+def _media(plan: Plan) -> dict[str, Table]:
+    """What one pass over a source gives, and what is measured from its proxies."""
+    from curate.media import reader
+
+    pixels, split = _pixels(plan), plan.stages.split
+    identities: dict[str, tuple[Any, pa.Schema]] = {
+        "probe": ({"reader": reader.VERSION, "backend": _identity(plan.back_end)}, schema.PROBE),
+        "split": (
+            {
+                **pixels,
+                **_identity(plan.detector_class),
+                "params": split.params,
+                "min_s": split.min_s,
+                "max_s": split.max_s,
+                "truncated": split.truncated,
+            },
+            schema.SPLIT,
+        ),
+        "content": (pixels, schema.CONTENT),
+        "frames": ({**pixels, "grid": repr(PROXY)}, schema.FRAMES),
+    }
+    if "edges" in plan.pass_stages():
+        identities["edges"] = ({**pixels, "grid": repr(PROXY)}, schema.FRAMES)
+    for name, score in plan.measures.items():
+        identities[name] = (_measured(plan, name, score, pixels), schema.score_table(score))
+    return {stage: Table(stage, key_of(stage, what), rows) for stage, (what, rows) in identities.items()}
+
+
+def _measured(plan: Plan, name: str, score: Score, pixels: dict[str, Any]) -> dict[str, Any]:
+    what = {
+        **pixels,
+        **_identity(type(score)),
+        "grid": repr(score.frames),
+        "reduce": score.reduce,
+        "params": plan.stages.score.get(name, {}),
+    }
+    if score.reads == "proxies":
+        what["reads"] = ["frames"]
+    if isinstance(score, Screen):
+        what |= {"reads": ["frames", "edges"], "categories": score.categories, "params": dict(score.identity())}
+    return what
+
+
+def _captions(plan: Plan, tables: dict[str, Table]) -> dict[str, Table]:
+    if plan.captioner is None or plan.stages.caption is None:
+        return {}
+    read = sorted({need.partition(".")[0] for need in plan.caption_columns} & tables.keys())
+    what = {
+        **_identity(type(plan.captioner)),
+        "spec": plan.stages.caption.model_dump(mode="json"),
+        "reads": [tables[r].key for r in read],
+    }
+    made = {"caption": Table("caption", key_of("caption", what), schema.CAPTION)}
+    if plan.stages.check is not None:
+        from captioner import checks
+
+        made["check"] = Table("check", key_of("check", [checks.VERSION, made["caption"].key]), schema.CHECK)
+    return made
+
+
+def _encoded(plan: Plan, tables: dict[str, Table]) -> dict[str, Table]:
+    if plan.stages.encode is None:
+        return {}
+    from curate.stages import encode
+
+    latents, pixels = plan.stages.encode.latents, _pixels(plan)
+    what = {**pixels, "encode": encode.VERSION, "codec": plan.codec.fingerprint}
+    what["spec"] = latents.model_dump(mode="json")
+    if plan.crops:
+        what["reads"] = [tables["borders"].key]
+    made = {"latent": Table("latent", key_of("latent", what), schema.LATENT)}
+    if plan.stages.export is not None and plan.stages.export.clips == "mp4":
+        from curate.media import cutting
+
+        made["mp4"] = Table("mp4", key_of("mp4", {**pixels, "cutting": cutting.VERSION}), schema.MP4)
+    made["text"] = Table("text", key_of("text", plan.text_encoder.fingerprint), schema.TEXT)
+    return made
+
+
+def _identity(made: type) -> dict[str, Any]:
+    return {"name": made.name, "version": made.version}  # type: ignore[attr-defined]
