@@ -20,8 +20,8 @@ from pydantic import ValidationError, field_validator, model_validator
 
 from curate.errors import SpecError
 from curate.registry import nearest
-from curate.spec import REQUIRED_CATEGORIES
 from curate.spec_base import Model
+from curate.spec_screen import REQUIRED_CATEGORIES
 
 REVIEW, MINOR_REFERENCED = "review", "minor_referenced"  # thresholds that every clip has beside its profile's
 Action = Literal["reject", "quarantine", "review", "tag"]

@@ -15,6 +15,7 @@ from curate.cli import app
 from curate.ledger import CLIP_FIELDS, OUTCOMES
 from curate.registry import names, resolve
 from curate.spec_file import parse
+from curate.spec_screen import Sealed
 from filters.dedup.perceptual import PerceptualParams
 from tests.conftest import REPO
 from trainer.config import MODELS, ModelConfig, SampleConfig, SampleRequest, TrainConfig
@@ -31,9 +32,9 @@ def codes(text: str) -> set[str]:
 
 
 MODELS_OF_SPEC: list[type[BaseModel]] = [
-    spec.Spec, spec.Source, spec.Media, spec.Split, spec.Rule, spec.Screen, spec.CaptionSpec, spec.Latents, spec.Text,
-    spec.Encode, spec.Export, spec.Stages, spec.Resource, spec.Limits, spec.Engine, spec.Quarantine, ModelConfig,
-    TrainConfig, SampleConfig, SampleRequest, PerceptualParams, ShapesOptions,
+    spec.Spec, spec.Source, spec.Media, spec.Split, spec.Rule, spec.Screen, Sealed, spec.CaptionSpec, spec.Latents,
+    spec.Text, spec.Encode, spec.Export, spec.Stages, spec.Resource, spec.Limits, spec.Engine, spec.Quarantine,
+    ModelConfig, TrainConfig, SampleConfig, SampleRequest, PerceptualParams, ShapesOptions,
 ]  # fmt: skip
 
 
