@@ -16,6 +16,7 @@ from curate.ledger import CLIP_FIELDS, OUTCOMES
 from curate.registry import names, resolve
 from curate.spec_file import parse
 from curate.spec_screen import Sealed
+from curate.stage import Screen
 from filters.dedup.perceptual import PerceptualParams
 from tests.conftest import REPO
 from trainer.config import MODELS, ModelConfig, SampleConfig, SampleRequest, TrainConfig
@@ -106,7 +107,9 @@ def test_every_column_and_outcome_is_in_the_reference() -> None:
         assert {f"{stage}.{field.name}" for field in list(table)[1:] if field not in schema.OUTCOME} <= known
     for name in names("score"):
         if _resolves("score", name):
-            fields = [f for f in resolve("score", name).fields if f.name not in ("vector", "shares")]
+            kind = resolve("score", name)
+            columns = kind.evidence if issubclass(kind, Screen) else kind.fields
+            fields = [f for f in columns if f.name not in ("vector", "shares")]
             assert {f"{name}.{field.name}" for field in fields} <= known
 
 
