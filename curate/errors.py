@@ -5,6 +5,7 @@ RushesError                 every error that Rushes raises on purpose
 |   +-- UnscreenedData      data without a valid screening receipt: screen it, or name it     (exit 2)
 +-- InputRejected           one file or row cannot be used: it is quarantined, the run goes on
 |   +-- Unreachable         its bytes cannot be had at present: tried again, then left for the next run
++-- KnownMaterial           one source holds material of a list: it is sealed, the run goes on
 +-- TooManyQuarantined      more rows than `quarantine.max_share` could not be used           (exit 3)
 +-- StageCrashed            workers cannot be started, or die outside of any row              (exit 1)
 +-- StorageError            the store cannot be read or written: free space, restore a part   (exit 74)
@@ -14,8 +15,8 @@ RushesError                 every error that Rushes raises on purpose
 from __future__ import annotations
 
 __all__ = [
-    "InputRejected", "Interrupted", "RushesError", "SpecError", "StageCrashed", "StorageError", "Terminated",
-    "TooManyQuarantined", "Unreachable", "UnscreenedData",
+    "InputRejected", "Interrupted", "KnownMaterial", "RushesError", "SpecError", "StageCrashed", "StorageError",
+    "Terminated", "TooManyQuarantined", "Unreachable", "UnscreenedData",
 ]  # fmt: skip
 
 
@@ -47,6 +48,14 @@ class InputRejected(RushesError):
 
 class Unreachable(InputRejected):
     """The bytes of a row cannot be had at present (a lost mount, an I/O error). It says nothing about the row."""
+
+
+class KnownMaterial(RushesError):
+    """A source holds material of a list. It is caught where the source is read, and becomes an incident."""
+
+    def __init__(self, match: object) -> None:
+        super().__init__("the source holds material of a list of known hashes")
+        self.match = match
 
 
 class TooManyQuarantined(RushesError):

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import schema
+from curate import schema, sealing
 from curate.decisions import VERDICT, decided
 from curate.plan import Plan
 from curate.safety import Safety
@@ -104,7 +104,11 @@ def build(plan: Plan, store: Store, locations: list[Location]) -> Ledger:
     split = align(store.read(plan.tables["split"].name, schema.SPLIT), "source_id", ids).to_pylist()
     clips: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = [_missing(location) for location in locations if not location.source_id]
+    locked = sealing.sealed(store)
     for (source, places), facts, cut in zip(sources.items(), probe, split, strict=True):
+        if source in locked:
+            others += [_locked(locked[source]) for _ in places]
+            continue
         meta = merged_metadata(places)
         base = {
             **{k: v for k, v in meta.items() if k not in (*TEXTS, "captions")},
@@ -143,6 +147,12 @@ def _missing(location: Location) -> dict[str, Any]:
     meta = {k: v for k, v in location.meta.items() if k not in TEXTS}
     evidence = json.dumps({"detail": location.detail})
     return {**meta, "url": location.url, **_verdict("quarantined", "probe", location.fault, evidence)}
+
+
+def _locked(incident: dict[str, Any]) -> dict[str, Any]:
+    """A sealed source: its incident, and nothing that it could be found by."""
+    evidence = json.dumps({"incident": incident["incident"]})
+    return {"url": "", **_verdict("sealed", "sealed", f"sealed:{incident['why']}", evidence)}
 
 
 def _extra(base: dict[str, Any], place: Location, source: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ CLIP_COLUMNS = {
     "origin": "text",
 }
 CLIP_WORKS = ("caption", "check", "latent", "mp4")  # what is made of clips that nothing stopped, in this order
+KNOWN_STAGE = "known_hashes"  # rides where a spec names lists of known material; the gate asks it frame by frame
 HASH_STAGE = "phash"  # perceptual deduplication reads it; it rides on the pass like a score
 
 
@@ -80,6 +81,8 @@ class Plan:
             self.policy = load_policy(screen.policy) if screen is not None else None
             self.judges = judges(screen, self.policy)
             self.known = known_lists(screen)
+            if self.known is not None:
+                self.scores.setdefault(KNOWN_STAGE, build("score", KNOWN_STAGE, {}))
         self.screens = {judge.stage: judge.screen for judge in self.judges if not judge.reads_texts}
         self.rules: dict[str, tuple[str, Rule]] = {}
         for name, rule in spec.stages.keep.items():

@@ -15,6 +15,7 @@ from curate.errors import SpecError
 from curate.ledger import Ledger, by_source
 from curate.plan import CLIP_WORKS
 from curate.run import Run
+from curate.sealing import sealed
 from curate.stages.learn import refuse_unfit_requests
 from curate.store import ids_of, rows_digest
 from curate.worklist import clip_rows, media_rows, proxied_rows, text_rows, wanted_texts
@@ -111,7 +112,10 @@ def digest_of(job: Run) -> str:
     """
     ledger = job.ledger()
     clips = ledger.clips
-    present = {"source_id": set(by_source(job.locations)), "clip_id": set(clips["clip_id"].to_pylist())}
+    present = {
+        "source_id": set(by_source(job.locations)) - set(sealed(job.store)),
+        "clip_id": set(clips["clip_id"].to_pylist()),
+    }
     encoded = clips.filter(pc.is_in(clips["stage"], value_set=pa.array(["", *CLIP_WORKS])))
     late = {"clip_id": set(encoded["clip_id"].to_pylist()), "text_id": set(wanted_texts(ledger))}
     digests = {}

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.compute as pc
 import yaml
 
-from curate import snapshots
+from curate import sealing, snapshots
 from curate.engines import Engine, Shard, cores, make_engine
 from curate.errors import RushesError, SpecError, StorageError, TooManyQuarantined
 from curate.ledger import Ledger, build, by_source, funnel
@@ -120,8 +120,10 @@ class Run:
             learn.refuse_unfit_requests(self.plan)
         self.claim()
         try:
+            sealing.rematch(self.plan, self.store, self.locations)
+            sealing.settle(self.plan, self.store, self.locations)
             self._media()
-            ledger = self.ledger(compute="dedup" in wanted)
+            ledger = self._sealed(compute="dedup" in wanted)
             if "encode" in wanted:
                 ledger = self._clips(ledger)
         finally:
@@ -164,6 +166,15 @@ class Run:
         sources = list(by_source(self.locations))
         self._compute("measure", ["proxied"], proxied_rows(self.plan, self.store, sources))
 
+    def _sealed(self, compute: bool) -> Ledger:
+        """The ledger once everything that is to be sealed is."""
+        ledger = self.ledger()
+        while ledger.due:
+            sealing.seal(self.store, [sealing.incident(source, sealing.MINORS) for source in ledger.due])
+            ledger = self.ledger()
+        sealing.settle(self.plan, self.store, self.locations)
+        return self.ledger(compute) if compute else ledger
+
     def _clips(self, ledger: Ledger) -> Ledger:
         """Caption, check and encode what is wanted; a keeper that fails gives its place to the next of its cluster."""
         works = [stage for stage in CLIP_WORKS if stage in self.plan.tables]
@@ -171,7 +182,7 @@ class Run:
         while rows := [row for row in clip_rows(self.plan, self.store, ledger) if row["id"] not in tried]:
             tried |= {row["id"] for row in rows}
             self._compute("encode", works, rows)
-            ledger = self.ledger(compute=True)
+            ledger = self._sealed(compute=True)  # a caption may say what no screen saw
         if "text" in self.plan.tables:
             self._compute("text", ["text"], text_rows(self.plan, self.store, ledger))
             refuse_bad_texts(self.plan, self.store, ledger)

@@ -171,6 +171,23 @@ DEDUP = table(
     column("cluster_size", pa.int32(), "clips", "members of the cluster, the kept one included"),
 )
 
+SEALED = table(
+    _ID,
+    column("why", pa.string(), "", "known: it holds material of a list; minors: sexual content with a minor signal"),
+    column("list", pa.string(), "", "list that it matches; null for minors"),
+    column("kind", pa.string(), "", "what matches: sha256 of the file, pdq or phash of a frame; null for minors"),
+    column("distance", pa.int32(), "bits of 256", "of the frame's hash to the listed one; 0 for a file"),
+    _operational("incident", pa.string(), "random name of the incident, the only one that is shown"),
+    _operational("at", pa.string(), "when it was sealed, UTC"),
+)
+
+CLEARED = table(
+    column("clearance_id", pa.string(), "", "of an incident and a person"),
+    column("incident", pa.string(), "", "the incident whose match the person calls false"),
+    column("person", pa.string(), "", "who"),
+    _operational("at", pa.string(), "when, UTC"),
+)
+
 # What the keep-best policy of deduplication weighs, beside the hashes.
 DEDUP_FACTS = ("clip_id", "source_id", "width", "height", "num_frames", "duration_s", "license")
 

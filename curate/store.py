@@ -119,8 +119,7 @@ class Store:
 
     def refresh(self) -> None:
         """Read the manifests that were committed since the last look."""
-        folder = self.out / "manifest"
-        present = {int(p.stem) for p in folder.glob("[0-9]*.json")} if folder.is_dir() else set()
+        present = {int(path.stem) for path in (self.out / "manifest").glob("[0-9]*.json")}
         numbers = sorted(number for number in present if number >= self._next)
         if self._next == 0 and numbers:  # start at the newest manifest that lists everything
             whole = [n for n in numbers if n % _CHECKPOINT_EVERY == 0 and n > 0]
@@ -163,8 +162,12 @@ class Store:
 
     def withdraw(self, table: str, ids: set[str]) -> None:
         """Take the present rows of these ids back, so that a run makes them again."""
-        key = self.parts(table)
-        self._commit([], {part.path: sorted(ids) for part in key}, [])
+        self._commit([], {part.path: sorted(ids) for part in self.parts(table)}, [])
+
+    def replace(self, part: Part, rows: pa.Table) -> None:
+        """Put fewer rows in the place of a part's, and delete its file."""
+        self._commit([self.write_part(part.table, rows)], {}, [part.path])
+        (self.out / part.path).unlink(missing_ok=True)
 
     def remove(self, paths: Sequence[str]) -> None:
         """Take damaged parts off the list, so that a run makes their rows again."""
@@ -204,8 +207,7 @@ class Store:
         pq.write_table(rows, sink, compression="zstd", store_schema=True)
         data = sink.getvalue().to_pybytes()
         digest = hashlib.sha256(data).hexdigest()
-        path = folder / f"part-{digest[:16]}.parquet"
-        write_atomic(path, data, replace=True)
+        write_atomic(path := folder / f"part-{digest[:16]}.parquet", data, replace=True)
         return Part(table, str(path.relative_to(self.out)), digest, rows.num_rows)
 
     def parts(self, table: str) -> list[Part]:

@@ -36,6 +36,11 @@ class Table:
         return f"{self.stage}-{self.key}"
 
 
+# Incidents hold whatever the spec says: their keys depend on nothing.
+SEALED = Table("sealed", "1", schema.SEALED)
+CLEARED = Table("cleared", "1", schema.CLEARED)
+
+
 def key_of(stage: str, what: Any) -> str:
     """Key of a stage whose rows depend on `what`."""
     return fingerprint([stage, what])[:_KEY_LENGTH]
@@ -44,6 +49,8 @@ def key_of(stage: str, what: Any) -> str:
 def tables_of(plan: Plan) -> dict[str, Table]:
     """Every table of a plan by stage, in the order in which they are made."""
     tables = _media(plan)
+    if plan.stages.screen is not None and plan.stages.screen.sealed is not None:
+        tables |= {SEALED.stage: SEALED}
     tables |= _captions(plan, tables)
     return tables | _encoded(plan, tables)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate import ids, proxies, schema
+from curate import ids, proxies, schema, sealing
 from curate.decisions import good_captions
 from curate.engines import Shard
 from curate.errors import RushesError
@@ -22,7 +22,8 @@ _SPAN = ("source_id", "kind", "fps", "stream_index", "time_base", "start_pts", "
 
 def media_rows(plan: Plan, store: Store, locations: list[Location]) -> list[dict[str, Any]]:
     """Sources that lack a probe, a split, or a measurement of one of their clips."""
-    sources = by_source(locations)
+    locked, free = sealing.sealed(store), sealing.cleared(store)
+    sources = {source: places for source, places in by_source(locations).items() if source not in locked}
     names = pa.array(list(sources), pa.string())
     probes = align(store.read(plan.tables["probe"].name, schema.PROBE, ["source_id", "outcome"]), "source_id", names)
     splits = align(store.read(plan.tables["split"].name, schema.SPLIT), "source_id", names).to_pylist()
@@ -45,8 +46,8 @@ def media_rows(plan: Plan, store: Store, locations: list[Location]) -> list[dict
         if need_probe or need_split or lacks:
             rows.append(
                 {
-                    "id": source, "url": places[0].url, "need": ["media"], "probe": need_probe,
-                    "split": need_split, "clips": {} if need_split else lacks,
+                    "id": source, "url": places[0].url, "need": ["media"], "cleared": source in free,
+                    "probe": need_probe, "split": need_split, "clips": {} if need_split else lacks,
                     "have": {
                         stage: sorted(have & earlier.get(source, set())) for stage, have in present.items()
                     } if need_split else {},
@@ -70,6 +71,8 @@ def proxied_rows(plan: Plan, store: Store, sources: Sequence[str]) -> list[dict[
     """Clips of these sources whose proxies are stored and that lack a score of them, part by part."""
     if not plan.proxied:
         return []
+    locked = sealing.sealed(store)
+    sources = [source for source in sources if source not in locked]
     have = {
         stage: ids_of(store.read(plan.tables[stage].name, plan.tables[stage].schema, ["clip_id"]), "clip_id")
         for stage in plan.proxied

@@ -26,6 +26,15 @@ _BATCH = 64  # frames that a detector is given at once: calls cost as much as sm
 Row = dict[str, Any]
 
 
+class Gate(Protocol):
+    """Looks at sampled frames as they come, before anything is made of them."""
+
+    frames: Frames
+
+    def look(self, frame_HWC: np.ndarray, time_s: float) -> None:
+        """Raise KnownMaterial when the source must not be read any further."""
+
+
 class ReadsSources(Protocol):
     """What the pass needs of `curate.media.reader.Reader`."""
 
@@ -55,6 +64,7 @@ class PassRequest:
     spans: Sequence[Row] | None = None
     have: Mapping[str, set[str]] = field(default_factory=dict)
     keep_truncated: bool = False
+    gate: Gate | None = None
 
 
 def _wants(which: set[str] | None, clip: str) -> bool:
@@ -74,6 +84,8 @@ class DecodePass:
         grids = {score.frames for score in request.scores.values()}
         if any(which is None or which for which in (request.proxies, request.edges)):
             grids.add(PROXY)
+        if request.gate is not None:
+            grids.add(request.gate.frames)
         self.spools = {grid: Spool() for grid in sorted(grids, key=repr)}
         self._hash_content = request.content is None or bool(request.content)
         self._clips: list[Row] = []
@@ -112,6 +124,8 @@ class DecodePass:
             self._interlaced += frame.interlaced
             for grid, spool in self.spools.items():
                 if grid in frame.views:
+                    if self.request.gate is not None and grid == self.request.gate.frames:
+                        self.request.gate.look(frame.views[grid], frame.time_s)
                     spool.append(frame.index, frame.time_s, frame.views[grid])
             self._alive()
             yield frame

@@ -9,12 +9,16 @@ that is not in `have`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
-from curate.errors import InputRejected, Unreachable
+import numpy as np
+
+from curate import sealing
+from curate.errors import InputRejected, KnownMaterial, Unreachable
 from curate.media.decode_pass import DecodePass, PassRequest
 from curate.media.reader import reader_for
-from curate.plan import Plan
+from curate.plan import KNOWN_STAGE, Plan
 from curate.stage import Fault, fault_columns
 
 Row = dict[str, Any]
@@ -33,8 +37,22 @@ class MediaWork:
     def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
         """Probe and pass over one source."""
         row = rows[0]
+        if self.plan.known is None or row.get("cleared"):
+            yield from self._read(row, alive, None)
+            return
+        try:
+            if (match := self.plan.known.matches_file(row["id"])) is not None:
+                raise KnownMaterial(match)
+            # What was measured is held back until the last frame has passed the gate.
+            results = list(self._read(row, alive, KnownGate(self.plan)))
+        except KnownMaterial as found:
+            yield "sealed", sealing.matched(row["id"], found.match)
+            return
+        yield from results
+
+    def _read(self, row: Row, alive: Callable[[], None], gate: KnownGate | None) -> Iterator[tuple[str, Row]]:
         if row["split"] or row["clips"]:
-            yield from self._pass(row, alive)
+            yield from self._pass(row, alive, gate)
             return
         try:
             facts = self.reader.probe(row["url"])
@@ -45,9 +63,9 @@ class MediaWork:
             return
         yield "probe", {"source_id": row["id"], **facts.as_row()}
 
-    def _pass(self, row: Row, alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
+    def _pass(self, row: Row, alive: Callable[[], None], gate: KnownGate | None) -> Iterator[tuple[str, Row]]:
         """The pass, which learns the facts on its way; a source that gives none has a probe row that says why."""
-        decoding = DecodePass(self._request(row), self.reader, alive)
+        decoding = DecodePass(replace(self._request(row), gate=gate), self.reader, alive)
         untold = row["probe"]
         try:
             for result in decoding.run():
@@ -98,6 +116,20 @@ class MediaWork:
         for stage, clips in row["clips"].items():
             for clip in clips:
                 yield stage, {"clip_id": clip, **columns}
+
+
+class KnownGate:
+    """Holds the frames of one source against the lists of known material."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._known, self._hasher = plan.known, plan.scores[KNOWN_STAGE]
+        self.frames = self._hasher.frames
+
+    def look(self, frame_HWC: np.ndarray, time_s: float) -> None:
+        """Raise KnownMaterial when a frame matches."""
+        match = self._known.matches_frames(self._hasher.frame_hashes(frame_HWC[None]))  # type: ignore[attr-defined]
+        if match is not None:
+            raise KnownMaterial(match)
 
 
 def _clips_of(stage: str, riding: set[str], wanted: dict[str, set[str]]) -> set[str] | None:
