@@ -192,6 +192,32 @@ def quarantine(
     _say({"quarantined": rows.to_pylist()}, as_json, lines or ["nothing is quarantined"])
 
 
+@app.command()
+def sealed(
+    out: Annotated[Path, typer.Argument(help="an output folder or a spec")],
+    clear: Annotated[str | None, typer.Option("--clear", help="an incident whose match is false")] = None,
+    by: Annotated[str, typer.Option("--by", help="who says so; it takes two people")] = "",
+    as_json: Json = False,
+) -> None:
+    """List sealed sources by their incidents; or note that a match is false."""
+    from curate import sealing
+
+    job = _folder(out)
+    if clear is not None:
+        count = sealing.clear(job.store, clear, by)
+        left = "the next run takes the source in" if count > 1 else "one more person has to"
+        _say({"incident": clear, "people": count}, as_json, [f"{count} of 2 called it false; {left}"])
+        return
+    names = ("incident", "at", "why", "list", "kind", "distance")
+    free = sealing.cleared(job.store)
+    rows = [
+        {**{name: row[name] for name in names}, "cleared": source in free}
+        for source, row in sealing.incidents(job.store).items()
+    ]
+    lines = [f"{r['incident']}  {r['at']}  {r['why']}{'  cleared' if r['cleared'] else ''}" for r in rows]
+    _say({"sealed": rows}, as_json, lines or ["nothing is sealed"])
+
+
 @app.command(name="try")
 def try_(
     name: Annotated[str, typer.Argument(help="probe, split, a score, or dedup")],

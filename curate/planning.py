@@ -98,7 +98,7 @@ def verified(job: Run) -> list[str]:
     faults = [f"{path} {what}" for path, what in job.store.verify().items()]
     if (job.out / "dataset").is_dir():
         try:
-            verify_receipt(job.out / "dataset", REQUIRED_CATEGORIES)
+            verify_receipt(job.out / "dataset", REQUIRED_CATEGORIES, allow_uncalibrated=REQUIRED_CATEGORIES)
         except UnscreenedData as error:
             faults.append(str(error))
     return faults

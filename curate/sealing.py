@@ -186,7 +186,7 @@ def rematch(plan: Plan, store: Store, locations: list[Location]) -> int:
     """Hold what is stored of every source against the lists as they are now, without decoding; how many were sealed."""
     if plan.known is None:
         return 0
-    from filters._hash_lists import FrameHashes
+    from filters.known_hashes import FrameHashes
 
     found = [matched(location.source_id, match) for location in locations
              if location.source_id and (match := plan.known.matches_file(location.source_id)) is not None]  # fmt: skip
@@ -207,4 +207,4 @@ def rematch(plan: Plan, store: Store, locations: list[Location]) -> int:
 
 def matched(source: str, match: Any) -> Row:
     """The incident of a source that matches a list."""
-    return incident(source, KNOWN, list=match.list, kind=match.kind, distance=match.distance)
+    return incident(source, KNOWN, list=match.list_name, kind=match.kind, distance=match.distance)

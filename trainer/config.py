@@ -21,7 +21,10 @@ REFINER_HEADS = 4  # of the text refiner (refiner.py); its width is shared out a
 # A request's key this like a known one (difflib's ratio) is taken for a slip of the keyboard.
 _NEAR_MISS = 0.8
 # What does not change the numbers of a run, and may differ when it goes on.
-SCHEDULING = frozenset({"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened"})
+SCHEDULING = frozenset(
+    {"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened", "allow_uncalibrated",
+     "require_policy"}
+)  # fmt: skip
 TaskName = Literal["t2v", "i2v", "extend", "infill"]
 CaptionKind = Literal["short", "dense", "original"]
 
@@ -109,6 +112,8 @@ class TrainConfig(_Frozen):
     threads: Annotated[int, Field(ge=0)] = 0  # 0: what torch finds
     seed: Annotated[int, Field(ge=0)] = 0
     allow_unscreened: list[str] = []
+    allow_uncalibrated: list[str] = []
+    require_policy: str | None = None  # of the data: its name, NAME/PROFILE, or the beginning of its sha256
 
     @model_validator(mode="after")
     def _sums(self) -> TrainConfig:

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 
 from curate.dataset.reader import Dataset
-from curate.dataset.receipts import unscreened_categories, verify_receipt
+from curate.dataset.receipts import uncalibrated_categories, unscreened_categories, verify_receipt
 from curate.errors import RushesError, StorageError
 from trainer.checkpoint import storing, write_json
 from trainer.config import SCHEDULING, TrainConfig, read_config
@@ -58,7 +58,10 @@ def train(dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnS
     Raises UnscreenedData without a valid receipt, SpecError when the folder belongs to another run or the data do
     not fit the config, RushesError when the loss is not finite (it names the clips), StorageError on the disk.
     """
-    receipt = verify_receipt(dataset_dir, config.allow_unscreened)
+    receipt = verify_receipt(
+        dataset_dir, config.allow_unscreened, allow_uncalibrated=config.allow_uncalibrated,
+        require_policy=config.require_policy,
+    )  # fmt: skip
     out_dir = Path(out_dir)
     with storing(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
@@ -101,7 +104,7 @@ def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: d
             raise StorageError(f"{path} cannot be read ({error}): restore it, or train into another folder") from error
     return {
         "run_key": run_key, "config": settings, "precision": precision, "receipt_digest": receipt["digest"],
-        "unscreened": unscreened_categories(receipt),
+        "unscreened": unscreened_categories(receipt), "uncalibrated": uncalibrated_categories(receipt),
         "codec": data.dataset.card["codec"], "text_encoder": data.dataset.card["text_encoder"],
         "latent_mean": data.normaliser.mean_C.tolist(), "latent_scale": data.normaliser.scale_C.tolist(),
         "clips": len(data.rows), "held_out": len(data.held_out), "uncaptioned": data.uncaptioned,

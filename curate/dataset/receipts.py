@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from curate.errors import UnscreenedData
 
 REQUIRED_CATEGORIES = ("explicit", "violence", "hate")
 UNSCREENED = "unscreened"
+_LEAST_DIGITS = 8  # of a policy's sha256 that name it
 
 
 def canonical_json(value: Any) -> bytes:
@@ -30,23 +32,76 @@ def sealed_receipt(receipt: dict[str, Any], card_bytes: bytes) -> dict[str, Any]
     return {**body, "digest": hashlib.sha256(canonical_json(body)).hexdigest()}
 
 
-def verify_receipt(dataset_dir: Path, allow_unscreened: Sequence[str] = ()) -> dict[str, Any]:
+def verify_receipt(
+    dataset_dir: Path,
+    allow_unscreened: Sequence[str] = (),
+    *,
+    allow_uncalibrated: Sequence[str] = (),
+    require_policy: str | None = None,
+    today: date | None = None,
+) -> dict[str, Any]:
     """Check the receipt against every byte of the dataset and return it.
 
-    Raises UnscreenedData when there is no receipt, when it or the data was changed after it was written, or when
-    a required category (explicit, violence, hate) is unscreened and not named in `allow_unscreened`.
+    require_policy: the policy's name, `NAME/PROFILE`, or the beginning of its sha256.
+
+    Raises UnscreenedData when there is no receipt, when it or the data was changed after it was written, when a list of
+    known material went stale, when another policy was used, or when a required category (explicit, violence, hate) is
+    unscreened or screened by nobody-knows-how-well and not named in `allow_unscreened` or `allow_uncalibrated`.
     """
     dataset_dir = Path(dataset_dir)
     receipt = _read_receipt(dataset_dir)
     _check_card(dataset_dir, receipt)
     _check_shards(dataset_dir)
+    _check_lists(dataset_dir, receipt, today or datetime.now(UTC).date())
+    _check_policy(dataset_dir, receipt, require_policy)
     for category in unscreened_categories(receipt):
         if category not in allow_unscreened:
             raise UnscreenedData(
                 f"{dataset_dir} is not screened for {category}: name a screen under `screen: {{{category}: [...]}}`"
                 f" and export again, or accept it with `train: {{allow_unscreened: [{category}]}}`"
             )
+    for category in uncalibrated_categories(receipt):
+        if category not in allow_uncalibrated:
+            raise UnscreenedData(
+                f"{dataset_dir} is screened for {category} by screens that nobody has calibrated: name one that is (a "
+                f"head of `rushes head`), or accept it with `train: {{allow_uncalibrated: [{category}]}}`"
+            )
     return receipt
+
+
+def _check_lists(dataset_dir: Path, receipt: dict[str, Any], today: date) -> None:
+    """Lists of known material grow: data that passed an old one must pass the new one first."""
+    for known in receipt.get("lists") or []:
+        path, last = Path(known["path"]), date.fromisoformat(known["updated"]) + timedelta(days=known["max_age_days"])
+        changed = path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != known["sha256"]
+        if changed or today > last:
+            why = "has changed since" if changed else f"was to be renewed by {last}"
+            raise UnscreenedData(
+                f"{dataset_dir} was held against the list {known['name']!r} of known material, which {why}: run the "
+                "pipeline again with the present list, which decodes nothing anew, and export again"
+            )
+
+
+def _check_policy(dataset_dir: Path, receipt: dict[str, Any], wanted: str | None) -> None:
+    policy = receipt.get("policy")
+    if wanted is None:
+        return
+    used = policy if isinstance(policy, dict) else {"name": "none", "profile": "", "sha256": ""}
+    names = (used["name"], f"{used['name']}/{used['profile']}")
+    if wanted in names or (len(wanted) >= _LEAST_DIGITS and used["sha256"].startswith(wanted)):
+        return
+    raise UnscreenedData(
+        f"{dataset_dir} was screened by the policy {names[1]} ({used['sha256'][:12]}), and `train.require_policy` "
+        f"wants {wanted}: screen with that one and export again, or change what is required"
+    )
+
+
+def uncalibrated_categories(receipt: dict[str, Any]) -> list[str]:
+    """Return the required categories that are screened, but by no screen whose misses anybody measured."""
+    calibrated = receipt.get("calibrated")
+    known = calibrated if isinstance(calibrated, dict) else {}
+    unscreened = unscreened_categories(receipt)
+    return [name for name in REQUIRED_CATEGORIES if name not in unscreened and known.get(name) is not True]
 
 
 def unscreened_categories(receipt: dict[str, Any]) -> list[str]:
@@ -69,6 +124,10 @@ def _read_receipt(dataset_dir: Path) -> dict[str, Any]:
         raise UnscreenedData(f"{dataset_dir} has no receipt.json: export it again from a run with a `screen` stage")
     try:
         receipt = json.loads(path.read_bytes())
+        if "revoked" in receipt:
+            raise UnscreenedData(
+                f"{dataset_dir} was revoked: {receipt['revoked']}. Run the pipeline again to export it anew"
+            )
         body = {key: value for key, value in receipt.items() if key != "digest"}
         intact = receipt["digest"] == hashlib.sha256(canonical_json(body)).hexdigest()
     except (ValueError, KeyError, AttributeError, TypeError):
@@ -96,7 +155,10 @@ def _check_shards(dataset_dir: Path) -> None:
     for path in sorted(set(listed) - present):
         raise UnscreenedData(f"{dataset_dir / path} is missing: restore it, or export the dataset again")
     for path, digest in sorted(listed.items()):
-        if file_sha256(dataset_dir / path) != digest:
+        found = file_sha256(dataset_dir / path)
+        if found != digest and found in listed.values():
+            raise UnscreenedData(f"{dataset_dir / path} holds what another shard held: they were swapped; export again")
+        if found != digest:
             raise UnscreenedData(f"{dataset_dir / path} was changed after the screening: export the dataset again")
     _check_files(dataset_dir, [path for path in listed if path.startswith("mp4_index/")])
 

@@ -44,13 +44,28 @@ def refuse_unscreened(plan: Plan) -> None:
     """Refuse before the first hour is spent what the trainer would refuse after the last one.
 
     Raises:
-        UnscreenedData: a required category has no screen and is not named in `train.allow_unscreened`.
+        UnscreenedData: a required category has no screen, or none that anybody calibrated, and `train` does not accept
+            that by name; or another policy is required.
     """
+    train, policy, screen = plan.spec.train, plan.policy, plan.stages.screen
+    names = {policy.name, f"{policy.name}/{screen.profile}"} if policy is not None and screen is not None else set()
+    wanted = train.require_policy
+    if wanted is not None and wanted not in names and not (policy is not None and policy.sha256.startswith(wanted)):
+        raise UnscreenedData(
+            f"train.require_policy wants {wanted}, and the spec screens by {min(names, default='none')}"
+        )
     for category in REQUIRED_CATEGORIES:
-        if not getattr(plan.stages.screen, category, ()) and category not in plan.spec.train.allow_unscreened:
+        judges = [judge for judge in plan.judges if judge.category == category]
+        if not judges and category not in train.allow_unscreened:
             raise UnscreenedData(
                 f"{category} is not screened, so the trainer would refuse the dataset: name a screen under "
                 f"`screen: {{{category}: [...]}}`, or accept it with `train: {{allow_unscreened: [{category}]}}`"
+            )
+        if judges and category not in train.allow_uncalibrated and not any(j.screen.calibration() for j in judges):
+            raise UnscreenedData(
+                f"nobody has calibrated {' or '.join(j.name for j in judges)} for {category}, so the trainer would "
+                "refuse the dataset: add a head of `rushes head`, or accept it with "
+                f"`train: {{allow_uncalibrated: [{category}]}}`"
             )
 
 

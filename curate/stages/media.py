@@ -122,12 +122,14 @@ class KnownGate:
     """Holds the frames of one source against the lists of known material."""
 
     def __init__(self, plan: Plan) -> None:
-        self._known, self._hasher = plan.known, plan.scores[KNOWN_STAGE]
-        self.frames = self._hasher.frames
+        self._known = plan.known
+        self.frames = plan.scores[KNOWN_STAGE].frames
 
     def look(self, frame_HWC: np.ndarray, time_s: float) -> None:
         """Raise KnownMaterial when a frame matches."""
-        match = self._known.matches_frames(self._hasher.frame_hashes(frame_HWC[None]))  # type: ignore[attr-defined]
+        from filters.known_hashes import frame_hashes
+
+        match = self._known.matches_frames(frame_hashes(frame_HWC[None], (time_s,)))
         if match is not None:
             raise KnownMaterial(match)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from curate.ledger import Ledger, funnel
@@ -33,7 +34,7 @@ def receipt(plan: Plan, ledger: Ledger) -> dict[str, Any]:
         # What is shorter than the distance of two looks can lie between them.
         "miss_window_s": 1.0 / PROXY.fps if plan.screens else None,
         "texts": _texts(plan, ledger),
-        "lists": plan.known.described() if plan.known is not None else [],
+        "lists": _lists(plan),
         "counts": counts,
     }
     if plan.policy is not None and screen is not None:
@@ -51,6 +52,20 @@ def _described(plan: Plan, judge: Judge) -> dict[str, Any]:
         "identity": dict(judge.screen.identity()),
         "calibration": dict(judge.screen.calibration() or {}) or "uncalibrated",
     }
+
+
+def _lists(plan: Plan) -> list[dict[str, Any]]:
+    """The lists of known material, and until when they hold; their trainer may look whether they have grown."""
+    screen, known = plan.stages.screen, plan.known
+    if screen is None or known is None:
+        return []
+    paths = [str(Path(path).absolute()) for path in screen.known_hashes]
+    rows = zip(known.names, paths, known.sha256, known.updated, known.counts, strict=True)
+    return [
+        {"name": name, "path": path, "sha256": digest, "updated": str(updated), "entries": counts,
+         "max_age_days": screen.max_age_days}
+        for name, path, digest, updated, counts in rows
+    ]  # fmt: skip
 
 
 def _texts(plan: Plan, ledger: Ledger) -> list[str]:

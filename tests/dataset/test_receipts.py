@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+from datetime import date
 
 import pytest
 
-from curate.dataset.receipts import unscreened_categories, verify_receipt
+from curate.dataset.receipts import uncalibrated_categories, unscreened_categories, verify_receipt
 from curate.errors import SpecError, UnscreenedData
 from tests.dataset.tiny import ALLOW, SCREENED, tiny_dataset
+
+POLICY = {"name": "default", "profile": "standard", "sha256": "0123456789abcdef" * 4}
 
 
 @pytest.fixture
 def screened(tmp_path):
-    return tiny_dataset(tmp_path / "d", receipt={**SCREENED, "policy": "default", "counts": {"explicit": 3}}).path
+    return tiny_dataset(tmp_path / "d", receipt={**SCREENED, "policy": POLICY, "counts": {"explicit": 3}}).path
 
 
 def test_screened_data_pass(screened):
@@ -31,7 +35,7 @@ def test_screened_data_pass(screened):
 )  # fmt: skip
 def test_an_unscreened_category_is_refused_unless_named(tmp_path, category, how):
     categories = {**SCREENED["categories"], category: how}
-    path = tiny_dataset(tmp_path / "d", receipt={"categories": categories}).path
+    path = tiny_dataset(tmp_path / "d", receipt={**SCREENED, "categories": categories}).path
     with pytest.raises(UnscreenedData, match=f"not screened for {category}: .*allow_unscreened: .{category}"):
         verify_receipt(path, [c for c in ALLOW if c != category])
     verify_receipt(path, [category])
@@ -88,6 +92,56 @@ def test_an_added_shard(screened):
     shutil.copy(shard, screened / "clips" / "part-0.parquet")
     with pytest.raises(UnscreenedData, match=r"part-0.parquet was added after the screening"):
         verify_receipt(screened)
+
+
+def test_swapped_shards(tmp_path):
+    path = tiny_dataset(tmp_path / "d", receipt=SCREENED).path
+    one, two = next((path / "clips").iterdir()), next((path / "texts").iterdir())
+    held = one.read_bytes()
+    one.write_bytes(two.read_bytes())
+    two.write_bytes(held)
+    with pytest.raises(UnscreenedData, match=r"holds what another shard held: they were swapped"):
+        verify_receipt(path)
+
+
+@pytest.mark.parametrize("category", ALLOW)
+@pytest.mark.parametrize("said", [False, None, "yes", 1])
+def test_an_uncalibrated_category_is_refused_unless_named(tmp_path, category, said):
+    receipt = {**SCREENED, "calibrated": {**SCREENED["calibrated"], category: said}}
+    path = tiny_dataset(tmp_path / "d", receipt=receipt).path
+    with pytest.raises(UnscreenedData, match=f"for {category} by screens that nobody has calibrated: .*allow_uncal"):
+        verify_receipt(path, ALLOW, allow_uncalibrated=[c for c in ALLOW if c != category])
+    assert uncalibrated_categories(verify_receipt(path, allow_uncalibrated=[category])) == [category]
+
+
+@pytest.mark.parametrize("wanted", ["strict", "default/strict", "0123", "fedcba98", "none"])
+def test_another_policy_is_refused(screened, wanted):
+    for accepted in ("default", "default/standard", "01234567", POLICY["sha256"]):
+        verify_receipt(screened, require_policy=accepted)
+    with pytest.raises(
+        UnscreenedData, match=r"by the policy default/standard \(0123456789ab\), and .* wants " + wanted
+    ):
+        verify_receipt(screened, require_policy=wanted)
+
+
+def test_a_list_that_went_stale_is_refused(tmp_path):
+    known = tmp_path / "known.txt"
+    known.write_text("sha256 00\n")
+    said = {"name": "known", "path": str(known), "sha256": hashlib.sha256(known.read_bytes()).hexdigest(),
+            "updated": "2026-01-01", "max_age_days": 30}  # fmt: skip
+    path = tiny_dataset(tmp_path / "d", receipt={**SCREENED, "lists": [said]}).path
+    verify_receipt(path, today=date(2026, 1, 31))
+    with pytest.raises(UnscreenedData, match=r"list 'known' of known material, which was to be renewed by 2026-01-31"):
+        verify_receipt(path, today=date(2026, 2, 1))
+    known.write_text("sha256 00\nsha256 01\n")
+    with pytest.raises(UnscreenedData, match=r"which has changed since: run the pipeline again"):
+        verify_receipt(path, today=date(2026, 1, 31))
+
+
+def test_a_revoked_receipt(screened):
+    (screened / "receipt.json").write_text('{"revoked": "it holds material that was sealed since"}')
+    with pytest.raises(UnscreenedData, match=r"was revoked: it holds material that was sealed since"):
+        verify_receipt(screened, ALLOW)
 
 
 def test_a_missing_shard(screened):

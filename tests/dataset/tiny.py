@@ -16,7 +16,10 @@ from curate.dataset.shards import DatasetInfo, write_dataset
 from tests.codecs.footage import footage
 
 UNSCREENED = {"categories": {"explicit": "unscreened", "violence": "unscreened", "hate": "unscreened"}}
-SCREENED = {"categories": {"explicit": ["nudenet"], "violence": ["zero_shot"], "hate": ["terms"]}}
+SCREENED = {
+    "categories": {"explicit": ["nudenet"], "violence": ["zero_shot"], "hate": ["terms"]},
+    "calibrated": {"explicit": True, "violence": True, "hate": True},
+}
 ALLOW = ["explicit", "violence", "hate"]
 
 
