@@ -7,7 +7,8 @@ shown for half a second to a second within other procedural footage: re-encoded 
 to 720 lines, cropped by up to 10 percent on each side or up to 8 on each side at random, 10 percent brighter or darker,
 with black bars to another aspect, and all at once. A second list holds what has no content, black, plain, gradients and
 white letters on black, and is shown the same frames through the same encoder. Both lists are compared with all frames
-of the clips of real footage (skipped where there is none).
+of the clips of real footage (skipped where there is none). `pdq_alone` says what a list without the perceptual hashes
+finds, as lists of other makers are: PDQ of whole pictures, which no crop is near to.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -27,7 +29,16 @@ from benchmarks.yardsticks import InProcess, single_threaded
 from curate.media.facts import Job
 from curate.media.writer import write_mp4
 from filters._hash_entries import entries_of_pictures
-from filters._hash_lists import LEAST_INFORMATION, PHASH_DISTANCE, HashLists, Match, read_lists, write_list
+from filters._hash_lists import (
+    KINDS,
+    LEAST_INFORMATION,
+    PHASH_DISTANCE,
+    Entry,
+    HashLists,
+    Match,
+    read_lists,
+    write_list,
+)
 from filters.known_hashes import FrameHashes, KnownHashes, frame_hashes
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "clips"
@@ -58,9 +69,8 @@ def scene(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
         centre = (int(rng.integers(width)), int(rng.integers(height)))
         radius = int(min(width, height) * rng.uniform(0.06, 0.25))
         colour = [int(level) for level in rng.integers(0, 256, 3)]
-        corners = cv2.ellipse2Poly(
-            centre, (radius, radius), int(rng.integers(90)), 0, 360, int(rng.choice([90, 72, 10]))
-        )
+        turn, step = int(rng.integers(90)), int(rng.choice([90, 72, 10]))
+        corners = cv2.ellipse2Poly(centre, (radius, radius), turn, 0, 360, step)
         cv2.fillPoly(picture, [corners], colour, cv2.LINE_AA)
     return picture
 
@@ -129,13 +139,24 @@ def read(path: Path) -> FrameHashes:
     return frame_hashes(np.stack(pixels), times)
 
 
-def listed(folder: Path, name: str, pictures: Sequence[np.ndarray]) -> tuple[HashLists, list[int]]:
-    """A list of pictures, written and read, and the number of the picture of each entry."""
-    made = [entries_of_pictures([picture]) for picture in pictures]
-    entries = [entry for some in made for entry in some]
-    write_list(folder / f"{name}.txt", name, entries, TODAY)
-    lists = read_lists([folder / f"{name}.txt"], 1, TODAY)
-    return lists, [number for number, some in enumerate(made) for _ in some]
+@dataclass(frozen=True)
+class Listed:
+    """Lists, and the number of the picture of each entry."""
+
+    lists: HashLists
+    picture_of: list[int]
+
+    def finds(self, hashes: FrameHashes, number: int) -> Match | None:
+        """The match, if it is the picture `number`."""
+        match = self.lists.matches_frames(hashes)
+        return match if match is not None and self.picture_of[match.entry] == number else None
+
+
+def listed(folder: Path, name: str, made: Sequence[Sequence[Entry]], kinds: Sequence[str] = KINDS) -> Listed:
+    """A list of the entries of some kinds of pictures, written and read."""
+    entries = [(number, entry) for number, some in enumerate(made) for entry in some if entry.kind in kinds]
+    write_list(folder / f"{name}.txt", name, [entry for _, entry in entries], TODAY)
+    return Listed(read_lists([folder / f"{name}.txt"], 1, TODAY), [number for number, _ in entries])
 
 
 def plant(
@@ -173,44 +194,44 @@ def main() -> None:
     cv2.setNumThreads(1)
     rng = np.random.default_rng(args.seed)
     pictures = [(texture, scene)[n % 2](rng, *ASPECTS[int(rng.integers(len(ASPECTS)))]) for n in range(args.pictures)]
-    found = dict.fromkeys(CHANGES, 0)
-    asked = dict.fromkeys(CHANGES, 0)
+    found, asked, by_pdq = (dict.fromkeys(CHANGES, 0) for _ in range(3))
     misses: list[dict] = []
     worst = {"pdq": 0, "phash": 0}
     with tempfile.TemporaryDirectory(prefix="rushes-known-") as scratch:
         folder = Path(scratch)
         begun = time.process_time()
-        lists, picture_of = listed(folder, "pictures", pictures)
+        made = [entries_of_pictures([picture]) for picture in pictures]
         listing_ms = (time.process_time() - begun) * 1000 / args.pictures
+        known, pdq = listed(folder, "pictures", made), listed(folder, "pdq", made, ("pdq",))
         for number, change, crf, hashes in plant(folder, pictures, args.count, rng):
-            match = lists.matches_frames(hashes)
-            right = match is not None and picture_of[match.entry] == number
-            asked[change], found[change] = asked[change] + 1, found[change] + right
-            if match is not None and right:
-                worst[match.kind] = max(worst[match.kind], match.distance)
-            else:
-                misses.append({"picture": number, "change": change, "crf": crf, "match": repr(match)})
+            match, alone = known.finds(hashes, number), pdq.finds(hashes, number)
+            asked[change] += 1
+            found[change] += match is not None
+            by_pdq[change] += alone is not None
+            for one in (match, alone):
+                if one is not None:
+                    worst[one.kind] = max(worst[one.kind], one.distance)
+            if match is None:
+                misses.append({"picture": number, "change": change, "crf": crf})
         empty = poor(rng)
-        nothing, _ = listed(folder, "poor", empty)
-        sealed = [repr(nothing.matches_frames(frame_hashes(picture[None]))) for picture in empty]
+        nothing = listed(folder, "poor", [entries_of_pictures([picture]) for picture in empty]).lists
+        sealed = [nothing.matches_frames(frame_hashes(picture[None])) for picture in empty]
         for crf in (18, 28, 35):
             write_mp4(folder / "poor.mp4", np.repeat(np.stack(empty), 3, axis=0), FPS, crf=crf)
-            sealed.append(repr(nothing.matches_frames(read(folder / "poor.mp4"))))
-        real = real_footage(args.data, lists, nothing, folder / "pictures.txt", rng)
+            sealed.append(nothing.matches_frames(read(folder / "poor.mp4")))
+        real = real_footage(args.data, [known.lists, pdq.lists, nothing], folder / "pictures.txt", rng)
     hits = sum(found.values())
     show(
         "known_hashes", round(hits / args.count, 4), f"of {args.count} planted copies found", "1.0, and nothing else",
         found={change: f"{found[change]} of {asked[change]}" for change in CHANGES}, misses=misses[:10],
-        farthest_copy=worst, limit_phash=PHASH_DISTANCE, poor_matched=sum(text != "None" for text in sealed),
-        poor_shown=len(sealed), entries=sum(lists.counts[0].values()), listing_ms_per_picture=round(listing_ms, 1),
+        pdq_alone={change: f"{by_pdq[change]} of {asked[change]}" for change in CHANGES}, farthest_copy=worst, limit_phash=PHASH_DISTANCE, poor_matched=sum(match is not None for match in sealed),
+        poor_shown=len(sealed), entries=len(known.picture_of), listing_ms_per_picture=round(listing_ms, 1),
         **real, seed=args.seed,
     )  # fmt: skip
 
 
-def real_footage(
-    data: Path, lists: HashLists, nothing: HashLists, text: Path, rng: np.random.Generator
-) -> dict[str, object]:
-    """What both lists find in real footage, and what hashing and matching cost."""
+def real_footage(data: Path, lists: Sequence[HashLists], text: Path, rng: np.random.Generator) -> dict[str, object]:
+    """What the lists find in real footage, and what hashing and matching cost."""
     if not data.is_dir():
         return {"real": f"skipped: {data} is not there; name a folder of clips with --data"}
     clips, grid, hashing_s, matching_s = [], KnownHashes.frames, 0.0, 0.0
@@ -221,7 +242,7 @@ def real_footage(
         begun = time.process_time()
         clips.append(frame_hashes(frames))
         hashed = time.process_time()
-        alarms += [(path.name, match) for one in (lists, nothing) if (match := one.matches_frames(clips[-1]))]
+        alarms += [(path.name, match) for one in lists if (match := one.matches_frames(clips[-1]))]
         hashing_s, matching_s = hashing_s + hashed - begun, matching_s + time.process_time() - hashed
     count = sum(len(clip.times_s) for clip in clips)
     return {

@@ -282,3 +282,30 @@ def test_the_command_line_writes_a_world_and_requests(tmp_path):
     wrong = subprocess.run([*command, "--fps", "1"], cwd=REPO, capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert "fps" in wrong.stderr
+
+
+def test_marked_shots_hold_the_sign_that_the_manifest_says(tmp_path):
+    from worlds.shapes.footage import MARK
+    from worlds.shapes.symbols import SIGNS, draw
+
+    options = ShapesOptions(**{**SMALL, "marked": 0.3, "images": 0.0, "blurred": 0.0, "letterboxed": 0.0})
+    files = [file for file in plan(options, 1) if file.copy_of is None]
+    shots = [(file, number) for file in files for number in range(len(file.shots))]
+    held = [file.marked[number] for file, number in shots if number in file.marked]
+    assert set(held) == set(SIGNS)
+    assert len(held) == round(0.3 * len(shots))
+    for file, number in shots:
+        start = sum(shot.frames for shot in file.shots[:number])
+        size = round(MARK * min(options.size))
+        frame = paint(file)[start]
+        corner = frame[:size, :size] if number % 2 == 0 else frame[-size:, -size:]
+        for category in SIGNS:
+            assert (corner == draw(category, size)).all() == (file.marked.get(number) == category)
+
+
+def test_the_references_that_ship_are_those_that_are_drawn(tmp_path):
+    from worlds.shapes.symbols import write
+
+    for path in write(tmp_path):
+        shipped = REPO / "worlds" / "shapes" / "references" / path.relative_to(tmp_path)
+        assert shipped.read_bytes() == path.read_bytes()

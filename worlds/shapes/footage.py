@@ -11,6 +11,7 @@ import numpy as np
 from curate.media.writer import write_image, write_mp4
 from worlds.shapes.draw import render
 from worlds.shapes.plan import PlannedFile
+from worlds.shapes.symbols import draw
 
 CRF = 18  # visually lossless: what a model learns from
 COARSE_CRF = 32  # a re-upload: visibly softer, plainly the same
@@ -18,6 +19,7 @@ COARSE_CRF = 32  # a re-upload: visibly softer, plainly the same
 FOCUS = 0.05
 CROP = 0.04  # share cut off each side of a cropped copy
 SCALE = 2 / 3  # size of a scaled copy
+MARK = 0.6  # side of a stand-in as a share of the short side
 KEPT_BYTES = 0.6  # of a damaged file: its index lies at the end, so nothing can be decoded
 
 
@@ -46,6 +48,10 @@ def paint(file: PlannedFile) -> np.ndarray:
         if number in file.blurred:
             sigma = FOCUS * min(shot.width, shot.height)
             take_THWC = np.stack([cv2.GaussianBlur(frame, (0, 0), sigma) for frame in take_THWC])
+        if number in file.marked:
+            size = round(MARK * min(shot.width, shot.height))
+            top, left = ((0, 0), (shot.height - size, shot.width - size))[number % 2]
+            take_THWC[:, top : top + size, left : left + size] = draw(file.marked[number], size)
         takes.append(take_THWC)
     frames_THWC = np.concatenate(takes)
     return np.pad(frames_THWC, ((0, 0), (file.bar, file.bar), (0, 0), (0, 0)))

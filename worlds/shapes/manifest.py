@@ -6,7 +6,7 @@ from typing import Any
 
 from worlds.shapes.plan import PlannedFile
 
-VERSION = 1  # raise it with any change to the pixels or the manifest: worlds made before are then made anew
+VERSION = 2  # raise it with any change to the pixels or the manifest: worlds made before are then made anew
 
 
 def line(file: PlannedFile) -> dict[str, Any]:
@@ -36,6 +36,7 @@ def line(file: PlannedFile) -> dict[str, Any]:
                     "end_s": end,
                     "attributes": shot.look.attributes(),
                     "blurred": number in file.blurred,
+                    "marked": file.marked.get(number),
                     "still": len(set(map(tuple, shot.path().tolist()))) == 1,
                 }
                 for number, (shot, (start, end)) in enumerate(zip(file.shots, spans, strict=True))

@@ -33,6 +33,7 @@ class ShapesOptions(BaseModel):
     images: Share = Field(0.04, description="files that are PNG images")
     static: Share = Field(0.1, description="shots in which the shape stands still")
     blurred: Share = Field(0.04, description="shots out of focus")
+    marked: Share = Field(0.0, description="shots that hold a stand-in for what a screen must find")
     damaged: int = Field(1, ge=0, description="video files that are cut off before their index")
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ import numpy as np
 
 from worlds.shapes.draw import Shot, fits, place
 from worlds.shapes.options import ShapesOptions
+from worlds.shapes.symbols import SIGNS
 from worlds.shapes.vocabulary import BACKGROUNDS, COLOURS, MOVING, OUTLINES, RADII, SPEEDS, STILL, Look
 
 Kind = Literal["plain", "letterboxed", "image", "damaged", "exact", "near"]
@@ -22,12 +23,13 @@ BAR = 0.125  # height of each bar as a share of the picture: 4:3 footage shown a
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """One file: its kind, its shots, which of them are out of focus, and for a copy the file it is made from."""
+    """One file: its kind, its shots, which are out of focus or marked, and for a copy the file it is made from."""
 
     number: int
     kind: Kind
     shots: tuple[Shot, ...] = ()
     blurred: frozenset[int] = field(default_factory=frozenset)
+    marked: dict[int, str] = field(default_factory=dict)  # shot -> the category whose stand-in it holds
     copy_of: int | None = None
     change: str = ""
     bar: int = 0  # pixels of black above and below the picture
@@ -52,6 +54,8 @@ def plan(options: ShapesOptions, seed: int) -> list[PlannedFile]:
         _share(moving_shots, share, np.random.default_rng([seed, stream]))
         for stream, share in ((1, options.static), (2, options.blurred))
     )
+    marks = sorted(_share(moving_shots, options.marked, np.random.default_rng([seed, 5])))
+    sign = {shot: tuple(SIGNS)[i % len(SIGNS)] for i, shot in enumerate(marks)}
     files: list[PlannedFile] = []
     originals = [n for n, kind in enumerate(kinds) if kind == "plain"]
     for number, kind in enumerate(kinds):
@@ -63,7 +67,8 @@ def plan(options: ShapesOptions, seed: int) -> list[PlannedFile]:
         stand = [(number, i) in still for i in range(counts[number])]
         dim = frozenset(i for i in range(counts[number]) if (number, i) in blurred)
         bar = round(options.size[1] * BAR) if kind == "letterboxed" else 0
-        files.append(PlannedFile(number, kind, _shots(rng, options, kind, bar, stand), dim, bar=bar))
+        marked = {i: sign[number, i] for i in range(counts[number]) if (number, i) in sign}
+        files.append(PlannedFile(number, kind, _shots(rng, options, kind, bar, stand), dim, marked, bar=bar))
     by_number = {file.number: file for file in files}
     return [_inherit(file, by_number) for file in files]
 
@@ -73,7 +78,7 @@ def _inherit(file: PlannedFile, files: dict[int, PlannedFile]) -> PlannedFile:
     if file.copy_of is None:
         return file
     base = files[file.copy_of]
-    return PlannedFile(file.number, file.kind, base.shots, base.blurred, file.copy_of, file.change)
+    return PlannedFile(file.number, file.kind, base.shots, base.blurred, base.marked, file.copy_of, file.change)
 
 
 def _kinds(options: ShapesOptions, seed: int) -> list[Kind]:
