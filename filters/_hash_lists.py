@@ -31,7 +31,8 @@ from curate.errors import SpecError
 from curate.ids import ID_LENGTH
 from curate.store import write_atomic
 from filters._frame_hashes import FrameHashes
-from filters._pdq import LEAST_QUALITY, MAX_DISTANCE
+from filters._hash_index import HashIndex
+from filters._pdq import BYTES, LEAST_QUALITY, MAX_DISTANCE
 
 HEADER = "# rushes hash list 1"
 KINDS = ("sha256", "pdq", "phash")
@@ -43,8 +44,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
 PHASH_DISTANCE = 60
 # Percent, see `_information` of `filters._frame_hashes`: titles reach 20, gradients 13, 99 of 100 frames of footage 37.
 LEAST_INFORMATION = 25
-_CHUNK = 1 << 15  # entries compared at once with _ROWS hashes: 64 MB
-_ROWS = 128
+
+
+LIMITS = {"pdq": MAX_DISTANCE, "phash": PHASH_DISTANCE}
+LEAST = {"pdq": LEAST_QUALITY, "phash": LEAST_INFORMATION}
 
 
 class Entry(NamedTuple):
@@ -66,12 +69,11 @@ class Match:
     time_s: float | None = None
 
 
-class _Known(NamedTuple):
-    """N entries of one kind that have content: words (N, 4) uint64, the number of their list (N,), their place (N,)."""
+class Known(NamedTuple):
+    """N entries of one kind that have content, and of each the numbers of its list and its place in it, (N, 2)."""
 
-    words: np.ndarray
-    of_list: np.ndarray
-    place: np.ndarray
+    index: HashIndex
+    places: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class HashLists:
     sha256: tuple[str, ...]
     counts: tuple[dict[str, int], ...]
     _files: dict[str, tuple[str, int, int]] = field(repr=False)
-    _known: dict[str, _Known] = field(repr=False)
+    _known: dict[str, Known] = field(repr=False)
 
     def matches_file(self, sha256_hex: str) -> Match | None:
         """Look a file up by its sha256, or by a source id, which is the first 32 hex digits of it."""
@@ -101,54 +103,15 @@ class HashLists:
         """The nearest entry of any kind, by its distance as a share of the kind's limit; None if none is near."""
         informed = hashes.information >= LEAST_INFORMATION  # (T, P, V); a view is never above its whole picture
         good = (hashes.quality >= LEAST_QUALITY) & informed[..., 0]
-        found = [
-            match
-            for kind, values, usable, limit in (
-                ("pdq", hashes.pdq, good, MAX_DISTANCE),
-                ("phash", hashes.views, informed, PHASH_DISTANCE),
-            )
-            if (match := self._nearest(kind, values, usable, hashes.times_s, limit)) is not None
-        ]
-        return min(found, key=lambda match: match.distance / _LIMITS[match.kind], default=None)
-
-    def _nearest(
-        self, kind: str, values: np.ndarray, usable: np.ndarray, times_s: np.ndarray, limit: int
-    ) -> Match | None:
-        """Compare usable hashes, (T, ..., 32) uint8 and (T, ...) bool, with the entries of a kind."""
-        known = self._known[kind]
-        rows = np.ascontiguousarray(values[usable]).view(np.uint64).reshape(-1, 4)
-        time_of = np.nonzero(usable)[0]
-        best: tuple[int, int, int] | None = None  # distance, row, entry
-        for start in range(0, len(known.words), _CHUNK):
-            words = np.ascontiguousarray(known.words[start : start + _CHUNK].T)
-            for first in range(0, len(rows), _ROWS):
-                part = rows[first : first + _ROWS]
-                near = _near(part, words, limit)
-                if near is not None and (best is None or near[0] < best[0]):
-                    best = near[0], first + near[1], start + near[2]
-        if best is None:
-            return None
-        distance, row, entry = best
-        name, place = self.names[known.of_list[entry]], int(known.place[entry])
-        return Match(kind, name, distance, place, float(times_s[time_of[row]]))
-
-
-_LIMITS = {"pdq": MAX_DISTANCE, "phash": PHASH_DISTANCE}
-_LEAST = {"pdq": LEAST_QUALITY, "phash": LEAST_INFORMATION}
-
-
-def _near(rows: np.ndarray, words: np.ndarray, limit: int) -> tuple[int, int, int] | None:
-    """Distance, row and entry of the nearest within the limit, of rows (R, 4) and entries (4, N) uint64.
-
-    Half of the bits rule out nearly all pairs.
-    """
-    apart = np.bitwise_count(rows[:, 0, None] ^ words[0]) + np.bitwise_count(rows[:, 1, None] ^ words[1])
-    row, entry = np.nonzero(apart <= limit)
-    if not len(row):
-        return None
-    total = np.bitwise_count(rows[row] ^ words[:, entry].T).sum(axis=1, dtype=np.int64)
-    best = int(np.argmin(total))
-    return (int(total[best]), int(row[best]), int(entry[best])) if total[best] <= limit else None
+        found = []
+        for kind, values, usable in (("pdq", hashes.pdq, good), ("phash", hashes.views, informed)):
+            known = self._known[kind]
+            near = known.index.nearest(values[usable], LIMITS[kind])
+            if near is not None:
+                number, place = (int(value) for value in known.places[near.known])
+                time_s = float(hashes.times_s[np.nonzero(usable)[0][near.row]])
+                found.append(Match(kind, self.names[number], near.distance, place, time_s))
+        return min(found, key=lambda match: match.distance / LIMITS[match.kind], default=None)
 
 
 def read_lists(paths: Sequence[Path | str], max_age_days: int, today: date) -> HashLists:
@@ -163,7 +126,7 @@ def read_lists(paths: Sequence[Path | str], max_age_days: int, today: date) -> H
     return HashLists(
         names=tuple(one.name for one in read), updated=tuple(one.updated for one in read),
         sha256=tuple(one.sha256 for one in read), counts=counts,
-        _files=files, _known={kind: _known(kind, read) for kind in _LEAST},
+        _files=files, _known={kind: _known(kind, read) for kind in LEAST},
     )  # fmt: skip
 
 
@@ -174,18 +137,17 @@ class _List(NamedTuple):
     entries: list[Entry]
 
 
-def _known(kind: str, read: Sequence[_List]) -> _Known:
+def _known(kind: str, read: Sequence[_List]) -> Known:
     """The entries of a kind that have content."""
-    least = _LEAST[kind]
+    least = LEAST[kind]
     rows = [
         (entry.text, number, place)
         for number, one in enumerate(read)
         for place, entry in enumerate(one.entries)
         if entry.kind == kind and (entry.weight is None or entry.weight >= least)
     ]
-    data = bytes.fromhex("".join(text for text, _, _ in rows))
-    places = np.array([row[1:] for row in rows], np.int64).reshape(-1, 2)
-    return _Known(np.frombuffer(data, np.uint64).reshape(-1, 4), places[:, 0], places[:, 1])
+    hashes = np.frombuffer(bytes.fromhex("".join(text for text, _, _ in rows)), np.uint8).reshape(-1, BYTES)
+    return Known(HashIndex(hashes), np.array([row[1:] for row in rows], np.int64).reshape(-1, 2))
 
 
 def _read(path: Path, max_age_days: int, today: date) -> _List:

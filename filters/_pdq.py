@@ -44,9 +44,9 @@ def pdq_of_rgb(picture_HWC: np.ndarray) -> tuple[bytes, int]:
 def points(luma_THW: np.ndarray) -> np.ndarray:
     """The blurred picture at 64x64 points, (T, 64, 64) float32."""
     _, height, width = luma_THW.shape
-    rows, columns = _blur(height), _blur(width)
     if (height, width) == (SIDE, SIDE):  # by definition taken as it is
         return luma_THW.astype(np.float32)
+    rows, columns = _blur(height), _blur(width)
     return rows @ luma_THW.astype(np.float32) @ columns.T
 
 
@@ -86,7 +86,7 @@ def _blur(side: int) -> np.ndarray:
     share = 1.0 / (end - first)  # a box that reaches beyond the picture is shorter
     chosen = ((np.arange(SIDE) + 0.5) * side / SIDE).astype(int)
     once = ((place >= first[chosen, None]) & (place < end[chosen, None])) * share[chosen, None]
-    steps = np.zeros((SIDE, side + 1))
-    np.add.at(steps, (slice(None), first), once * share)
-    np.add.at(steps, (slice(None), end), -once * share)
-    return np.cumsum(steps, axis=1)[:, :side].astype(np.float32)
+    steps = np.zeros((side + 1, SIDE))
+    np.add.at(steps, first, (once * share).T)
+    np.add.at(steps, end, -(once * share).T)
+    return np.cumsum(steps, axis=0)[:side].T.astype(np.float32)

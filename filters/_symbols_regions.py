@@ -1,0 +1,115 @@
+"""Where a symbol may be in a frame: regions of the frame that resemble regions of a reference.
+
+(H, W, 3) uint8 CIE Lab as OpenCV scales it. Every channel is cut at several levels and against its local mean, so that
+ink of any colour on any ground has its outline in one of them, light or dark. A region's covariance undoes the slant
+and the size; the turn is where its polar picture correlates with that of the reference, in either sense of contrast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from filters._symbols import ANGLES, Reference, Region, Shapes, describe, polar_grid
+
+SHORT_SIDE = 256  # pixels to which smaller frames are enlarged
+LEVELS = (8, 5, 5)  # at which each channel is cut
+BLOCKS = (25, 71)  # pixels over which the local mean goes
+OFFSET = 4  # grey levels above or below it
+LEAST_AREA, LEAST_POINTS = 90.0, 28  # of a region, in pixels
+COMPACT, CONVEX = 0.35, 0.14  # how far regions may differ from the reference's: log ratio, difference
+LIKE = 0.45  # correlation of the polar pictures from which a place is looked at
+PLACES = 6  # of each reference in a frame, the likeliest
+
+
+def masks(lab_HWC: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The channel and a cut of it, (H, W) uint8."""
+    for channel in range(3):
+        plane = np.ascontiguousarray(lab_HWC[..., channel])
+        low, high = np.percentile(plane[::4, ::4], [1, 99])
+        count = min(LEVELS[channel], int((high - low) // 8))
+        for level in np.linspace(low, high, count + 2)[1:-1]:
+            yield channel, cv2.threshold(plane, level, 1, cv2.THRESH_BINARY)[1]
+        for block in BLOCKS:
+            mean = cv2.blur(plane, (block, block), borderType=cv2.BORDER_REFLECT_101)
+            yield channel, (cv2.subtract(plane, mean) > OFFSET).view(np.uint8)
+            yield channel, (cv2.subtract(mean, plane) > OFFSET).view(np.uint8)
+
+
+def regions(lab_HWC: np.ndarray) -> tuple[Shapes, np.ndarray]:
+    """Closed contours of a frame, and the channel of each; those that several cuts show alike are one."""
+    found: list[Shapes] = []
+    channels: list[np.ndarray] = []
+    for channel, mask in masks(lab_HWC):
+        contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        shapes, kept = describe(contours, LEAST_AREA, LEAST_POINTS)
+        found.append(shapes)
+        channels.append(np.full(len(kept), channel))
+    parts = zip(*((s.centre_N2, s.root_N22, s.compact_N, s.convex_N) for s in found), strict=True)
+    centre, root, compact, convex = (np.concatenate(part) for part in parts)
+    channel_N = np.concatenate(channels)
+    size = np.sqrt(np.maximum(root[:, 0, 0] * root[:, 1, 1], 1e-6))
+    keys = np.stack([channel_N, *(centre / 2).round().T, *(8 * np.log([size, root[:, 0, 0]])).round()], axis=1)
+    _, first = np.unique(keys, axis=0, return_index=True)
+    return Shapes(centre[first], root[first], compact[first], convex[first]), channel_N[first]
+
+
+def _correlate(region: Region, shapes: Shapes, channels: np.ndarray, planes: list[np.ndarray]) -> tuple:
+    """For N regions of a frame: the best correlation, in either sense, and the turn that gives it, (N,) each."""
+    grid = polar_grid(region.reach)
+    points = shapes.centre_N2[:, None, None] + np.einsum("nij,raj->nrai", shapes.root_N22, grid) - 0.5
+    points = points.astype(np.float32)
+    seen = np.empty(points.shape[:3], np.float32)
+    for channel, plane in enumerate(planes):
+        which = np.flatnonzero(channels == channel)
+        if len(which):
+            x, y = (points[which, ..., axis].reshape(-1, ANGLES) for axis in (0, 1))
+            taken = cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            seen[which] = taken.reshape(len(which), *points.shape[1:3])
+    seen -= seen.mean(axis=(1, 2), keepdims=True)
+    weight = region.weight_RA / region.weight_RA.sum()
+    ink = region.ink_RA - (weight * region.ink_RA).sum()
+    spectra = np.conj(np.fft.rfft(np.stack([weight * ink, weight]), axis=-1))
+    of_seen, of_squares = np.fft.rfft(seen, axis=-1), np.fft.rfft(seen * seen, axis=-1)
+    dot, mean = (np.fft.irfft((of_seen * s).sum(axis=1), ANGLES) for s in spectra)
+    square = np.fft.irfft((of_squares * spectra[1]).sum(axis=1), ANGLES)
+    variance = np.maximum(square - mean**2, 1.0) * (weight * ink**2).sum()
+    like = np.abs(dot) / np.sqrt(variance)
+    best = like.argmax(axis=1)
+    return like[np.arange(len(like)), best], best * (2 * np.pi / ANGLES)
+
+
+def places(reference: Reference, shapes: Shapes, channels: np.ndarray, planes: list[np.ndarray]) -> list[np.ndarray]:
+    """Where a reference may be: homographies from its grid to the frame, the likeliest first."""
+    found: list[tuple[float, np.ndarray]] = []
+    for region in reference.regions:
+        near = np.abs(np.log(shapes.compact_N / region.compact)) < COMPACT
+        near &= np.abs(shapes.convex_N - region.convex) < CONVEX
+        if not near.any():
+            continue
+        some = Shapes(*(a[near] for a in (shapes.centre_N2, shapes.root_N22, shapes.compact_N, shapes.convex_N)))
+        like, turn = _correlate(region, some, channels[near], planes)
+        for k in np.argsort(-like)[: 2 * PLACES]:
+            if like[k] >= LIKE:
+                cos, sin = np.cos(turn[k]), np.sin(turn[k])
+                matrix = np.eye(3)
+                matrix[:2, :2] = some.root_N22[k] @ [[cos, -sin], [sin, cos]] @ np.linalg.inv(region.root_22)
+                matrix[:2, 2] = some.centre_N2[k] - matrix[:2, :2] @ region.centre_2
+                found.append((float(like[k]), matrix))
+    return _distinct(found)
+
+
+def _distinct(found: list[tuple[float, np.ndarray]]) -> list[np.ndarray]:
+    """The likeliest places, each once."""
+    kept: list[np.ndarray] = []
+    corners = np.array([[4, 4, 1], [44, 4, 1], [44, 44, 1], [4, 44, 1.0]]).T
+    for _, matrix in sorted(found, key=lambda pair: -pair[0]):
+        seen = (matrix @ corners)[:2]
+        size = np.ptp(seen, axis=1).max()
+        if all(np.abs((other @ corners)[:2] - seen).max() > 0.08 * size for other in kept):
+            kept.append(matrix)
+        if len(kept) == PLACES:
+            break
+    return kept
