@@ -29,15 +29,7 @@ from benchmarks.yardsticks import InProcess, single_threaded
 from curate.media.facts import Job
 from curate.media.writer import write_mp4
 from filters._hash_entries import entries_of_pictures
-from filters._hash_lists import (
-    KINDS,
-    LEAST_INFORMATION,
-    Entry,
-    HashLists,
-    Match,
-    read_lists,
-    write_list,
-)
+from filters._hash_lists import KINDS, LEAST_INFORMATION, LIMITS, Entry, HashLists, Match, read_lists, write_list
 from filters.known_hashes import FrameHashes, KnownHashes, frame_hashes
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "clips"

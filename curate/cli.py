@@ -14,12 +14,15 @@ from typing import Annotated, Any
 
 import typer
 
+from curate import cli_screen
 from curate.errors import Interrupted, RushesError, Terminated
 
 app = typer.Typer(
     help="Rushes: raw footage to a video model.", no_args_is_help=True, add_completion=False,
     pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
+
+app.add_typer(cli_screen.app, name="screen")
 
 SpecPath = Annotated[Path, typer.Argument(help="the pipeline's YAML file", metavar="SPEC")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="change one key for this run: key.path=value")]

@@ -32,7 +32,7 @@ def listed(source: Source, path: str) -> Iterator[Location]:
     """
     bare = source.model_copy(update={"original_caption": None})
     places: dict[str, list[tuple[str, Location]]] = defaultdict(list)
-    for number, row in enumerate(_rows(path), 1):
+    for number, row in enumerate(rows_of(path), 1):
         where = f"{path} row {number}"
         _add(places, where, located(_url(_target(source, row, where), path), metadata(bare, row, where)))
     for rows in places.values():
@@ -40,6 +40,11 @@ def listed(source: Source, path: str) -> Iterator[Location]:
             said = location.meta["original_caption"]
             meta = {**location.meta, "original_caption": source.original_caption if said is None else said}
             yield replace(location, meta=meta)
+
+
+def urls_of(source: Source, path: str) -> list[str]:
+    """The url of every row, in the manifest's order."""
+    return [_url(_target(source, row, f"{path} row {n}"), path) for n, row in enumerate(rows_of(path), 1)]
 
 
 def _add(places: dict[str, list[tuple[str, Location]]], where: str, location: Location) -> None:
@@ -86,8 +91,8 @@ def _url(target: str, manifest: str) -> str:
 # -- rows --------------------------------------------------------------------------------------------------------
 
 
-def _rows(path: str) -> list[dict[str, Any]]:
-    """Rows of a manifest as dictionaries."""
+def rows_of(path: str) -> list[dict[str, Any]]:
+    """Rows of a manifest as dictionaries. Raises SpecError where it cannot be read."""
     readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
     place = absolute_path(path) if is_local(path) else path
     try:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from curate.errors import SpecError
 from curate.policy import load_policy
 from curate.registry import build, nearest, resolve
-from curate.screening import judges, known_lists
+from curate.screening import calibrations, judges, known_lists
 from curate.spec import Rule, Spec
 from curate.stage import PROXY, Score, Screen
 from curate.tables import Table as Table
@@ -80,6 +80,7 @@ class Plan:
             screen = spec.stages.screen
             self.policy = load_policy(screen.policy) if screen is not None else None
             self.judges = judges(screen, self.policy)
+            self.calibration = calibrations(screen, self.judges)
             self.known = known_lists(screen)
             if self.known is not None:
                 self.scores.setdefault(KNOWN_STAGE, build("score", KNOWN_STAGE, {}))

@@ -61,6 +61,24 @@ def judges(spec: ScreenSpec | None, policy: Policy | None) -> list[Judge]:
     return found
 
 
+def calibrations(spec: ScreenSpec | None, found: list[Judge]) -> dict[str, dict[str, Any]]:
+    """By category how much its screens are known to miss: of a calibrated one, or of an evaluation of all together.
+
+    Raises:
+        SpecError: the evaluation that the spec names is none, or is of other screens.
+    """
+    known: dict[str, dict[str, Any]] = {}
+    for judge in found:
+        if (record := judge.screen.calibration()) is not None:
+            known.setdefault(judge.category, {})[judge.name] = dict(record)
+    if spec is not None and spec.evaluation is not None:
+        from curate.evaluating import load_evaluation
+
+        for category, record in load_evaluation(spec.evaluation, found).items():
+            known.setdefault(category, {})["all"] = record
+    return known
+
+
 def known_lists(spec: ScreenSpec | None) -> Any:
     """The lists of known material, or None. Raises SpecError for one that is missing, stale or was tampered with."""
     if spec is None or not spec.known_hashes:

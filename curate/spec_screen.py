@@ -30,7 +30,8 @@ class Screen(OpenModel):
     """Screens per category; an empty list is written out and the receipt says `unscreened`.
 
     Other keys are further categories of the policy. known_hashes: lists of hashes of known material, at most
-    `max_age_days` old; a source that holds any of it is sealed.
+    `max_age_days` old; a source that holds any of it is sealed. evaluation: what `rushes screen eval` found of these
+    screens on labelled footage, which makes its categories calibrated.
     """
 
     policy: str = "default"
@@ -41,6 +42,7 @@ class Screen(OpenModel):
     known_hashes: Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v)] = ()
     max_age_days: int = Field(default=90, ge=1)
     sealed: Sealed | None = None
+    evaluation: str | None = None
 
     @model_validator(mode="after")
     def _lists(self) -> Screen:

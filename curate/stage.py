@@ -105,6 +105,10 @@ class Screen(Score):
         """What its values depend on beside its code: parameters, sha256 of weights and of reference files."""
         return {}
 
+    def covers(self, category: str) -> list[str]:
+        """Names of what it can find, where that is a list: some, not all. Empty for what was learned."""
+        return []
+
     def calibration(self) -> Mapping[str, Any] | None:
         """On which labelled set its threshold was set, with which bound on the missed share; None: nobody measured."""
         return None

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -37,15 +38,14 @@ from filters._pdq import BYTES, LEAST_QUALITY, MAX_DISTANCE
 HEADER = "# rushes hash list 1"
 KINDS = ("sha256", "pdq", "phash")
 _FIELDS = ("name", "updated", "entries", "digest")
+_HEAD = 1 + len(_FIELDS)  # lines
 _ENTRY = re.compile(rf"({'|'.join(KINDS)}) ([0-9a-f]{{64}})(?: (100|[1-9]?[0-9]))?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
 # Bits of 256 by which two perceptual hashes of one picture may differ. `benchmarks.known_hashes` measures both sides:
-# cropped, dimmed and re-encoded copies, and the nearest of unrelated pictures, 83 bits among 26 million pairs.
+# cropped, dimmed and re-encoded copies, and the nearest of unrelated pictures, 83 bits and more.
 PHASH_DISTANCE = 60
 # Percent, see `_information` of `filters._frame_hashes`: titles reach 20, gradients 13, 99 of 100 frames of footage 37.
 LEAST_INFORMATION = 25
-
-
 LIMITS = {"pdq": MAX_DISTANCE, "phash": PHASH_DISTANCE}
 LEAST = {"pdq": LEAST_QUALITY, "phash": LEAST_INFORMATION}
 
@@ -119,35 +119,39 @@ def read_lists(paths: Sequence[Path | str], max_age_days: int, today: date) -> H
     read = [_read(Path(path), max_age_days, today) for path in paths]
     files: dict[str, tuple[str, int, int]] = {}
     for number, one in enumerate(read):
-        for place, entry in enumerate(one.entries):
-            if entry.kind == "sha256":
-                files.setdefault(entry.text[:ID_LENGTH], (entry.text, number, place))
-    counts = tuple({kind: sum(e.kind == kind for e in one.entries) for kind in KINDS} for one in read)
+        for place in np.flatnonzero(one.kinds == KINDS.index("sha256")).tolist():
+            text = one.hashes[place].tobytes().hex()
+            files.setdefault(text[:ID_LENGTH], (text, number, place))
     return HashLists(
-        names=tuple(one.name for one in read), updated=tuple(one.updated for one in read),
-        sha256=tuple(one.sha256 for one in read), counts=counts,
-        _files=files, _known={kind: _known(kind, read) for kind in LEAST},
-    )  # fmt: skip
+        names=tuple(one.name for one in read),
+        updated=tuple(one.updated for one in read),
+        sha256=tuple(one.sha256 for one in read),
+        counts=tuple({kind: int((one.kinds == n).sum()) for n, kind in enumerate(KINDS)} for one in read),
+        _files=files,
+        _known={kind: _known(kind, read) for kind in LEAST},
+    )
 
 
 class _List(NamedTuple):
+    """A list of N entries: kinds (N,) uint8 as numbers in KINDS, hashes (N, 32) uint8, weights (N,), -1 for none."""
+
     name: str
     updated: date
     sha256: str
-    entries: list[Entry]
+    kinds: np.ndarray
+    hashes: np.ndarray
+    weights: np.ndarray
 
 
 def _known(kind: str, read: Sequence[_List]) -> Known:
     """The entries of a kind that have content."""
-    least = LEAST[kind]
-    rows = [
-        (entry.text, number, place)
-        for number, one in enumerate(read)
-        for place, entry in enumerate(one.entries)
-        if entry.kind == kind and (entry.weight is None or entry.weight >= least)
-    ]
-    hashes = np.frombuffer(bytes.fromhex("".join(text for text, _, _ in rows)), np.uint8).reshape(-1, BYTES)
-    return Known(HashIndex(hashes), np.array([row[1:] for row in rows], np.int64).reshape(-1, 2))
+    hashes, places = [np.empty((0, BYTES), np.uint8)], [np.empty((0, 2), np.int64)]
+    for number, one in enumerate(read):
+        telling = (one.weights < 0) | (one.weights >= LEAST[kind])
+        place = np.flatnonzero((one.kinds == KINDS.index(kind)) & telling)
+        hashes.append(one.hashes[place])
+        places.append(np.stack([np.full(len(place), number), place], axis=1))
+    return Known(HashIndex(np.concatenate(hashes)), np.concatenate(places))
 
 
 def _read(path: Path, max_age_days: int, today: date) -> _List:
@@ -160,24 +164,28 @@ def _read(path: Path, max_age_days: int, today: date) -> _List:
         raise SpecError(f"the hash list {path} cannot be read: {error.strerror}; mend that and start again") from error
     if not data:
         raise SpecError(f"the hash list {path} is empty; get it again from its provider")
-    lines = data.decode("ascii", errors="replace").split("\n")
-    if lines[0] != HEADER:
+    lines = data.split(b"\n", _HEAD)
+    if lines[0] != HEADER.encode():
         raise SpecError(f"{path} does not begin with `{HEADER}`; write hash lists with `write_list`")
-    head = _head(path, lines[1 : 1 + len(_FIELDS)])
+    head = _head(path, [line.decode("ascii", errors="replace") for line in lines[1:_HEAD]])
+    body = lines[_HEAD] if len(lines) > _HEAD else b""
     updated = _day(path, head["updated"])
     if updated > today:
         raise SpecError(f"the hash list {path} is of {updated}, which is after {today}: set the clock, or get it again")
     if (today - updated).days > max_age_days:
         age = (today - updated).days
         raise SpecError(f"the hash list {path} is {age} days old, at most {max_age_days} are allowed; get a newer one")
-    first = 1 + len(_FIELDS)
-    entries = list(_entries(path, lines[first:], first + 1))
-    if str(len(entries)) != head["entries"]:
-        raise SpecError(f"the hash list {path} has {len(entries)} entries and says {head['entries']:.20}; get it again")
-    digest = hashlib.sha256("\n".join(lines[first:]).encode("ascii")).hexdigest()
-    if digest != head["digest"]:
+    kinds, hashes, weights = bytearray(), bytearray(), array("b")  # a million entries as objects would take 600 MB
+    for kind, text, weight in _entries(path, body):
+        kinds.append(KINDS.index(kind))
+        hashes += bytes.fromhex(text)
+        weights.append(-1 if weight is None else weight)
+    if str(len(kinds)) != head["entries"]:
+        raise SpecError(f"the hash list {path} has {len(kinds)} entries and says {head['entries']:.20}; get it again")
+    if hashlib.sha256(body).hexdigest() != head["digest"]:
         raise SpecError(f"the digest of the hash list {path} does not fit its entries: they were changed; get it again")
-    return _List(head["name"], updated, hashlib.sha256(data).hexdigest(), entries)
+    arrays = np.frombuffer(kinds, np.uint8), np.frombuffer(hashes, np.uint8).reshape(-1, BYTES)
+    return _List(head["name"], updated, hashlib.sha256(data).hexdigest(), *arrays, np.array(weights, np.int8))
 
 
 def _head(path: Path, lines: Sequence[str]) -> dict[str, str]:
@@ -201,11 +209,11 @@ def _day(path: Path, text: str) -> date:
         raise SpecError(f"line 3 of the hash list {path} must hold a date as 2026-11-01; get the list again") from error
 
 
-def _entries(path: Path, lines: Sequence[str], number: int) -> Iterator[Entry]:
-    """The entries; `number` is the line of the first."""
-    if lines[-1:] != [""]:
+def _entries(path: Path, body: bytes) -> Iterator[Entry]:
+    """The entries in what follows the header."""
+    if body and not body.endswith(b"\n"):
         raise SpecError(f"the hash list {path} ends within a line; it was cut off: get it again")
-    for line in lines[:-1]:
+    for number, line in enumerate(body.decode("ascii", errors="replace").split("\n")[:-1], _HEAD + 1):
         found = _ENTRY.fullmatch(line)
         if found is None:
             kind = line.partition(" ")[0]
@@ -216,7 +224,6 @@ def _entries(path: Path, lines: Sequence[str], number: int) -> Iterator[Entry]:
         if kind == "sha256" and weight is not None:
             raise SpecError(f"line {number} of the hash list {path}: nothing follows a sha256; mend or remove it")
         yield Entry(kind, text, None if weight is None else int(weight))
-        number += 1
 
 
 def write_list(path: Path, name: str, entries: Sequence[Entry], today: date) -> None:
@@ -225,8 +232,9 @@ def write_list(path: Path, name: str, entries: Sequence[Entry], today: date) -> 
         raise SpecError(f"{name!r} names no hash list: 1 to 64 letters, digits, spaces and . _ - are allowed")
     body = "".join(
         f"{kind} {text}\n" if weight is None else f"{kind} {text} {weight}\n" for kind, text, weight in entries
-    )
-    list(_entries(Path(path), body.split("\n"), len(_FIELDS) + 2))
-    digest = hashlib.sha256(body.encode("ascii")).hexdigest()
+    ).encode()
+    if sum(1 for _ in _entries(Path(path), body)) != len(entries):
+        raise SpecError(f"the hash list {path} would not hold one entry a line: no entry may hold an end of line")
+    digest = hashlib.sha256(body).hexdigest()
     head = f"{HEADER}\n# name: {name}\n# updated: {today}\n# entries: {len(entries)}\n# digest: {digest}\n"
-    write_atomic(Path(path), (head + body).encode("ascii"), replace=True)
+    write_atomic(Path(path), head.encode() + body, replace=True)

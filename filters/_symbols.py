@@ -135,7 +135,9 @@ def _prepare(file: Path, soft_HW: np.ndarray) -> Reference:
     ink_GG, weight_GG = (_scaled(image, to_grid) for image in (soft_HW, near_HW.astype(np.float32)))
     contours, _ = cv2.findContours(np.pad(mask_HW, 1), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     shapes, _ = describe(contours, LEAST_AREA * width * height, 0)
-    regions = [region for k in range(len(shapes.compact_N)) if (region := _region(shapes, k, to_grid, ink_GG, weight_GG))]
+    regions = [
+        region for k in range(len(shapes.compact_N)) if (region := _region(shapes, k, to_grid, ink_GG, weight_GG))
+    ]
     if not regions:
         raise ValueError(f"{file} shows too little: it has no shape of some size")
     return Reference(file.stem, ink_GG, (weight_GG > 0.5).astype(np.float32), tuple(regions))

@@ -40,6 +40,10 @@ class Terms(Screen):
                 found[hit.category].append(hit)
         return found
 
+    def covers(self, category: str) -> list[str]:
+        """The terms that stand for a category."""
+        return self.lists.coverage()[category]
+
     def identity(self) -> Mapping[str, Any]:
         """The lists, and what they say."""
         return {"lists": list(self.lists.names), "sha256": self.lists.sha256}

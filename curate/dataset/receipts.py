@@ -64,7 +64,8 @@ def verify_receipt(
         if category not in allow_uncalibrated:
             raise UnscreenedData(
                 f"{dataset_dir} is screened for {category} by screens that nobody has calibrated: name one that is (a "
-                f"head of `rushes head`), or accept it with `train: {{allow_uncalibrated: [{category}]}}`"
+                "head of `rushes head`), measure them with `rushes screen eval`, or accept it with "
+                f"`train: {{allow_uncalibrated: [{category}]}}`"
             )
     return receipt
 

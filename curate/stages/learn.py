@@ -61,11 +61,11 @@ def refuse_unscreened(plan: Plan) -> None:
                 f"{category} is not screened, so the trainer would refuse the dataset: name a screen under "
                 f"`screen: {{{category}: [...]}}`, or accept it with `train: {{allow_unscreened: [{category}]}}`"
             )
-        if judges and category not in train.allow_uncalibrated and not any(j.screen.calibration() for j in judges):
+        if judges and category not in train.allow_uncalibrated and category not in plan.calibration:
             raise UnscreenedData(
                 f"nobody has calibrated {' or '.join(j.name for j in judges)} for {category}, so the trainer would "
-                "refuse the dataset: add a head of `rushes head`, or accept it with "
-                f"`train: {{allow_uncalibrated: [{category}]}}`"
+                "refuse the dataset: add a head of `rushes head`, measure them with `rushes screen eval`, or accept it "
+                f"with `train: {{allow_uncalibrated: [{category}]}}`"
             )
 
 

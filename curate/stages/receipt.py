@@ -27,9 +27,8 @@ def receipt(plan: Plan, ledger: Ledger) -> dict[str, Any]:
     said = {
         "categories": {name: [judge.name for judge in found] or "unscreened" for name, found in by_category.items()},
         "screens": {name: {j.name: _described(plan, j) for j in found} for name, found in by_category.items() if found},
-        "calibrated": {
-            name: any(j.screen.calibration() for j in found) for name, found in by_category.items() if found
-        },
+        "calibrated": {name: name in plan.calibration for name, found in by_category.items() if found},
+        "calibration": plan.calibration,
         "policy": None,
         # What is shorter than the distance of two looks can lie between them.
         "miss_window_s": 1.0 / PROXY.fps if plan.screens else None,
@@ -50,7 +49,7 @@ def _described(plan: Plan, judge: Judge) -> dict[str, Any]:
         "threshold": judge.thresholds.stop,
         "action": judge.rule.action,
         "identity": dict(judge.screen.identity()),
-        "calibration": dict(judge.screen.calibration() or {}) or "uncalibrated",
+        "calibrated": judge.name in plan.calibration.get(judge.category, {}),
     }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -85,12 +87,20 @@ def _resolves(kind: str, name: str) -> bool:
 
 
 def test_every_verb_and_option_is_in_the_reference() -> None:
-    group = typer.main.get_command(app)
-    for verb, command in group.commands.items():  # type: ignore[attr-defined]
+    for verb, command in _verbs():
         row = re.search(rf"^\| `rushes {verb} ([^`]*)`", PAGE["cli"], re.M)
         assert row, f"rushes {verb} is not described"
         flags = {option for p in command.params for option in p.opts if option.startswith("--")} - {"--help"}
         assert flags == set(re.findall(r"--[\w-]+", row.group(1))), verb
+
+
+def _verbs() -> Iterator[tuple[str, Any]]:
+    """Every command with its name; those of a group as `group verb`."""
+    for verb, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        if hasattr(command, "commands"):
+            yield from ((f"{verb} {name}", inner) for name, inner in command.commands.items())
+        else:
+            yield verb, command
 
 
 def test_commands_in_the_documents_exist() -> None:

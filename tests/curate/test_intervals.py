@@ -1,0 +1,28 @@
+"""Exact intervals, against scipy's."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from curate.intervals import clopper_pearson, upper_bound
+
+
+@given(
+    st.integers(0, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.sampled_from([0.9, 0.95, 0.99])
+)
+def test_they_are_those_of_scipy(counts, confidence):
+    hits, count = counts
+    if count == 0:
+        assert clopper_pearson(0, 0) == (0.0, 1.0)
+        return
+    expected = binomtest(hits, count).proportion_ci(confidence, "exact")
+    assert clopper_pearson(hits, count, confidence) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_no_miss_of_a_thousand_bounds_the_share():
+    assert upper_bound(0, 1024, 0.975) == pytest.approx(1 - 0.025 ** (1 / 1024))
+    with pytest.raises(ValueError, match="3 of 2"):
+        clopper_pearson(3, 2)
