@@ -131,6 +131,8 @@ def _screens(safety: Safety, verdicts: _Verdicts) -> None:
 def _texts(safety: Safety, verdicts: _Verdicts, late: bool) -> None:
     """A term in a text that came after the footage reopens its verdict: `onscreen` before captions, they at last."""
     for finding in safety.later:
+        missing = [f"{finding.judge.name}:no_verdict:{fault}" for fault in finding.faults]
+        verdicts.stop(finding.silent, "quarantined", finding.judge.name, missing, lambda _: {})
         if finding.judge.rule.action != "tag":
             kinds = [finding.facts(i).get("text", "") for i in range(safety.count)]
             which = np.array([(kind == "caption") == late for kind in kinds], bool) & finding.hits

@@ -143,20 +143,29 @@ class Safety:
 
 def _said(clips: pa.Table, judge: Judge, texts: Mapping[str, str]) -> Finding:
     """What a text screen finds in some of the texts: 1 or 0, and where. A text that is not there says nothing."""
-    columns = {name: clips[name].to_pylist() for name in texts if name in clips.schema.names}
-    values = np.zeros(clips.num_rows)
+    values, faults = np.zeros(clips.num_rows), np.full(clips.num_rows, "", object)
     found: dict[int, dict[str, Any]] = {}
-    known: dict[str, list[Any]] = {}
-    for name, column in columns.items():
-        for i, text in enumerate(column):
+    known: dict[str, tuple[str, list[Any]]] = {}
+    for name in (name for name in texts if name in clips.schema.names):
+        for i, text in enumerate(clips[name].to_pylist()):
             text = "\n".join(text) if isinstance(text, list) else text
             if not text or i in found:
                 continue
             if text not in known:
-                known[text] = list(judge.screen.judge({texts[name]: text}).get(judge.category, ()))  # type: ignore[attr-defined]
-            if known[text]:
-                hit = known[text][0]
-                found[i] = {"text": texts[name], "term": hit.term, "list": hit.list}
+                known[text] = _judged(judge, texts[name], text)
+            fault, hits = known[text]
+            if fault:
+                faults[i], values[i] = fault, np.nan
+            elif hits:
+                found[i] = {"text": texts[name], "term": hits[0].term, "list": hits[0].list}
                 values[i] = 1.0
     nobody = np.zeros(clips.num_rows, bool)
-    return Finding(judge, values, nobody, np.full(clips.num_rows, "", object), lambda i: found.get(i, {}))
+    return Finding(judge, values, nobody, faults, lambda i: found.get(i, {}))
+
+
+def _judged(judge: Judge, name: str, text: str) -> tuple[str, list[Any]]:
+    """The fault of a text screen, or what it finds in a text."""
+    try:
+        return "", list(judge.screen.judge({name: text})[judge.category])  # type: ignore[attr-defined]
+    except Exception as error:  # noqa: BLE001 an extension may raise anything; the text's clips are not kept for it
+        return f"score:error:{type(error).__name__}", []
