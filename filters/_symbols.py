@@ -25,7 +25,7 @@ DRAWN = 256  # pixels of the larger side at which the contours of a reference ar
 SMALLEST = 24  # pixels of a reference's ink, in its smaller direction
 CONTRAST = 24  # grey levels between ink and ground
 FLAT = 0.9  # share of its convex hull that a shape without holes covers at most, to be more than a bar or a disc
-RADII, ANGLES = 14, 72
+RADII, ANGLES = 16, 72
 REACH = 9.0  # standard deviations of a region to which a symbol is foretold from it; a disc's edge is at 2
 LEAST_AREA = 0.01  # of the symbol's box
 
@@ -55,11 +55,15 @@ class Region:
 
 @dataclass(frozen=True)
 class Reference:
-    """A symbol: its ink and where it counts, (GRID, GRID) float32, and its regions in pixels of that grid."""
+    """A symbol: its ink and where it counts, (GRID, GRID) float32, its regions in pixels of that grid.
+
+    shape_22 maps the image, scaled to a box of size 1, to the grid.
+    """
 
     name: str
     ink_GG: np.ndarray
     weight_GG: np.ndarray
+    shape_22: np.ndarray
     regions: tuple[Region, ...]
 
 
@@ -140,7 +144,8 @@ def _prepare(file: Path, soft_HW: np.ndarray) -> Reference:
     ]
     if not regions:
         raise ValueError(f"{file} shows too little: it has no shape of some size")
-    return Reference(file.stem, ink_GG, (weight_GG > 0.5).astype(np.float32), tuple(regions))
+    shape_22 = to_grid[:2, :2] * np.sqrt(width * height)
+    return Reference(file.stem, ink_GG, (weight_GG > 0.5).astype(np.float32), shape_22, tuple(regions))
 
 
 def _scaled(image_HW: np.ndarray, to_grid: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from filters._symbols import GRID, Reference
 
 STEPS = ((2.5, 8, 0.3), (1.0, 8, 0.5))  # blur in pixels of the grid, steps, share explained below which it is given up
+WORSE = 0.03  # loss of that share after which no further step is tried
 WINDOW = 7  # pixels of the grid over which a disagreement is local: a seventh of the symbol
 HALF = GRID / 2
 
@@ -38,22 +39,27 @@ class Checker:
         jacobian -= base @ np.linalg.solve(weighted.T @ base, weighted.T @ jacobian)
         weighted = jacobian * self.weight_P[:, None]
         hessian = weighted.T @ jacobian
-        hessian += np.diag(0.01 * np.diag(hessian)) + 1e-6 * np.eye(8)
+        hessian += np.diag(0.03 * np.diag(hessian)) + 1e-6 * np.eye(8)
         return ink_P, np.linalg.solve(hessian, weighted.T)
 
     def align(self, lab_HWC: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, float]:
         """The place to the pixel, and the share of the ink's variance that the colours explain there."""
-        explained = 0.0
+        best = 0.0
         for sigma, steps, least, ink_P, descent in self.levels:
+            best, place = 0.0, matrix
             for _ in range(steps):
-                patch = cv2.GaussianBlur(_taken(lab_HWC, matrix), (0, 0), sigma * 0.7)
+                patch = cv2.GaussianBlur(_taken(lab_HWC, place), (0, 0), sigma * 0.7)
                 told_P, explained = self._told(patch, ink_P)
+                if explained > best:
+                    best, matrix = explained, place
+                elif explained < best - WORSE:  # what lies beside the symbol pulls at it
+                    break
                 step = descent @ (told_P - ink_P) / max(explained, 0.3)
-                matrix = matrix @ _to_pixels(np.linalg.inv(np.append(step, 1).reshape(3, 3) + np.diag([1, 1, 0])))
-                matrix = matrix / matrix[2, 2]
-            if explained < least or not _sane(matrix):
+                place = place @ _to_pixels(np.linalg.inv(np.append(step, 1).reshape(3, 3) + np.diag([1, 1, 0])))
+                place = place / place[2, 2]
+            if best < least or not _sane(matrix):
                 return matrix, 0.0
-        return matrix, explained
+        return matrix, best
 
     def _told(self, patch_GGC: np.ndarray, ink_P: np.ndarray) -> tuple[np.ndarray, float]:
         """The ink as the frame's colours tell it, (P,), and the share of its variance that this explains."""

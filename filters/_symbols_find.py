@@ -12,7 +12,7 @@ from filters._symbols import Reference
 from filters._symbols_check import Checker, corners
 from filters._symbols_regions import SHORT_SIDE, places, regions
 
-AGREE, SPOT = (0.55, 0.95), (0.3, 0.8)  # no and full confidence by agreement of the whole, and of its worst spot
+AGREE, SPOT = (0.78, 0.96), (0.43, 0.83)  # no and full confidence by agreement of the whole, and of its worst spot
 
 
 class Finder:

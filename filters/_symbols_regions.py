@@ -20,7 +20,10 @@ BLOCKS = (25, 71)  # pixels over which the local mean goes
 OFFSET = 4  # grey levels above or below it
 LEAST_AREA, LEAST_POINTS = 90.0, 28  # of a region, in pixels
 COMPACT, CONVEX = 0.35, 0.14  # how far regions may differ from the reference's: log ratio, difference
-LIKE = 0.45  # correlation of the polar pictures from which a place is looked at
+LIKE = 0.4  # correlation of the polar pictures from which a place is looked at
+AS_LIKE = 0.85  # of the likeliest turn: a square is like itself at four
+LEAST_SIZE = 24.0  # pixels of a symbol
+SLANT = 1.9  # its longest by its shortest direction, as against the reference: a tilt of 58 degrees
 PLACES = 6  # of each reference in a frame, the likeliest
 
 
@@ -56,8 +59,8 @@ def regions(lab_HWC: np.ndarray) -> tuple[Shapes, np.ndarray]:
     return Shapes(centre[first], root[first], compact[first], convex[first]), channel_N[first]
 
 
-def _correlate(region: Region, shapes: Shapes, channels: np.ndarray, planes: list[np.ndarray]) -> tuple:
-    """For N regions of a frame: the best correlation, in either sense, and the turn that gives it, (N,) each."""
+def _correlate(region: Region, shapes: Shapes, channels: np.ndarray, planes: list[np.ndarray]) -> np.ndarray:
+    """How like the reference N regions of a frame are, in either sense, at every turn: (N, ANGLES)."""
     grid = polar_grid(region.reach)
     points = shapes.centre_N2[:, None, None] + np.einsum("nij,raj->nrai", shapes.root_N22, grid) - 0.5
     points = points.astype(np.float32)
@@ -76,9 +79,7 @@ def _correlate(region: Region, shapes: Shapes, channels: np.ndarray, planes: lis
     dot, mean = (np.fft.irfft((of_seen * s).sum(axis=1), ANGLES) for s in spectra)
     square = np.fft.irfft((of_squares * spectra[1]).sum(axis=1), ANGLES)
     variance = np.maximum(square - mean**2, 1.0) * (weight * ink**2).sum()
-    like = np.abs(dot) / np.sqrt(variance)
-    best = like.argmax(axis=1)
-    return like[np.arange(len(like)), best], best * (2 * np.pi / ANGLES)
+    return np.abs(dot) / np.sqrt(variance)
 
 
 def places(reference: Reference, shapes: Shapes, channels: np.ndarray, planes: list[np.ndarray]) -> list[np.ndarray]:
@@ -90,15 +91,26 @@ def places(reference: Reference, shapes: Shapes, channels: np.ndarray, planes: l
         if not near.any():
             continue
         some = Shapes(*(a[near] for a in (shapes.centre_N2, shapes.root_N22, shapes.compact_N, shapes.convex_N)))
-        like, turn = _correlate(region, some, channels[near], planes)
-        for k in np.argsort(-like)[: 2 * PLACES]:
-            if like[k] >= LIKE:
-                cos, sin = np.cos(turn[k]), np.sin(turn[k])
-                matrix = np.eye(3)
-                matrix[:2, :2] = some.root_N22[k] @ [[cos, -sin], [sin, cos]] @ np.linalg.inv(region.root_22)
-                matrix[:2, 2] = some.centre_N2[k] - matrix[:2, :2] @ region.centre_2
-                found.append((float(like[k]), matrix))
+        like = _correlate(region, some, channels[near], planes)
+        peak = like >= np.maximum(LIKE, AS_LIKE * like.max(axis=1, keepdims=True))
+        peak &= (like >= np.roll(like, 1, axis=1)) & (like > np.roll(like, -1, axis=1))
+        which, turn = np.nonzero(peak)
+        cos, sin = np.cos(turn * 2 * np.pi / ANGLES), np.sin(turn * 2 * np.pi / ANGLES)
+        spins = np.stack([np.stack([cos, -sin], axis=-1), np.stack([sin, cos], axis=-1)], axis=1)
+        linear = some.root_N22[which] @ spins @ np.linalg.inv(region.root_22)
+        believed = _believable(linear @ reference.shape_22)
+        for k in np.flatnonzero(believed):
+            matrix = np.eye(3)
+            matrix[:2, :2] = linear[k]
+            matrix[:2, 2] = some.centre_N2[which[k]] - linear[k] @ region.centre_2
+            found.append((float(like[which[k], turn[k]]), matrix))
     return _distinct(found)
+
+
+def _believable(linear_N22: np.ndarray) -> np.ndarray:
+    """Which maps of a reference, as it is drawn, are neither too small nor too slanted, (N,) bool."""
+    large, small = np.linalg.svd(linear_N22, compute_uv=False).T if len(linear_N22) else np.ones((2, 0))
+    return (np.sqrt(large * small) >= LEAST_SIZE) & (large <= SLANT * small)
 
 
 def _distinct(found: list[tuple[float, np.ndarray]]) -> list[np.ndarray]:
