@@ -75,7 +75,8 @@ def write(path: Path, edges: list[int], white: tuple[int, int], rng: np.random.G
 def stretch(edges: list[int], start_s: float, length_s: float) -> tuple[tuple[int, int], float] | None:
     """Frames from about this time on that are shown for about this long, and for how long in seconds."""
     start = min(range(1, len(edges) - 2), key=lambda i: abs(edges[i] / 1200 - start_s))
-    ends = [i for i in range(start + 1, len(edges) - 1) if abs((edges[i] - edges[start]) / 1200 - length_s) < 0.02]
+    least = length_s if length_s >= WINDOW_S else length_s - 0.02  # the promise begins at the window, not just below
+    ends = [i for i in range(start + 1, len(edges) - 1) if least <= (edges[i] - edges[start]) / 1200 < length_s + 0.02]
     if not ends:
         return None
     return (start, ends[0]), (edges[ends[0]] - edges[start]) / 1200

@@ -1,6 +1,6 @@
 """Are signs found in real footage at any size, angle, colour and slant, and nothing where there is none?
 
-    python -m benchmarks.symbols [--seed N] [--count 360] [--data FOLDER_OF_CLIPS] [--per-clip 40] --json
+    python -m benchmarks.symbols [--seed N] [--count 720] [--data FOLDER_OF_CLIPS] [--per-clip 40] --json
 
 Signs are the abstract glyphs of the kit `shapes` and five drawn here; the references are their plain pictures. Each is
 planted into a frame of a real clip, scaled to the proxies' 256 pixels, which is then coded as a JPEG of quality 90. Its
@@ -18,10 +18,10 @@ clip at 2 frames a second, at most `--per-clip` of each, spread over it; 0 takes
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -30,129 +30,18 @@ import numpy as np
 from scipy.stats import beta
 
 from benchmarks.result import show
+from benchmarks.symbol_signs import DECOYS, SIDE, decoy, signs
 from curate.stage import Clip, measure_row
 from filters.symbols import Symbols
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "clips"
-KIT = SHARED.parents[1] / "kits" / "shapes"
 SIZES = (0.15, 0.20, 0.25, 0.30, 0.40, 0.60)  # lower ends of the buckets; the last reaches to 0.9
 ENOUGH = 0.30  # from which the yardstick holds
 KINDS = ("plain", "footage", "inverted", "recolour", "slant", "all")
 THRESHOLD = 0.5  # on the screen's value
-SIDE = 240  # pixels of a drawing
 FOCAL = 1.0  # of the camera that sees a slanted sign, in shorter sides: 53 degrees
 PLATE, INK = 30.0, 25.0  # least distances in Lab
 CYAN = (0, 205, 225)
-
-
-def _key(ink: np.ndarray) -> None:
-    """A ring with a bitted bar: a key."""
-    cv2.circle(ink, (70, 120), 45, 255, 20)
-    cv2.line(ink, (115, 120), (225, 120), 255, 20)
-    cv2.line(ink, (175, 120), (175, 165), 255, 18)
-    cv2.line(ink, (214, 120), (214, 175), 255, 18)
-
-
-def _spiral(ink: np.ndarray) -> None:
-    """One line that winds outwards."""
-    turn = np.linspace(0.6, 5.2 * np.pi, 200)
-    points = np.stack([120 + 6.2 * turn * np.cos(turn), 120 + 6.2 * turn * np.sin(turn)], axis=1)
-    cv2.polylines(ink, [np.rint(points).astype(np.int32)], False, 255, 16)
-
-
-def _arrow(ink: np.ndarray) -> None:
-    """A thick bent arrow, filled, without holes."""
-    outline = [[20, 220], [20, 90], [130, 90], [130, 40], [225, 120], [130, 200], [130, 150], [80, 150], [80, 220]]
-    cv2.fillPoly(ink, [np.array(outline, np.int32)], 255)
-
-
-def _crest(ink: np.ndarray) -> None:
-    """A filled shield with a hollow star and a bar."""
-    shield = np.array([[30, 25], [210, 25], [210, 130], [120, 225], [30, 130]], np.int32)
-    cv2.fillPoly(ink, [shield], 255)
-    turn = np.arange(10) * np.pi / 5 - np.pi / 2
-    reach = np.where(np.arange(10) % 2, 22, 55)
-    star = np.stack([120 + reach * np.cos(turn), 95 + reach * np.sin(turn)], axis=1)
-    cv2.fillPoly(ink, [np.rint(star).astype(np.int32)], 0)
-    cv2.line(ink, (85, 165), (155, 165), 0, 14)
-
-
-def _rune(ink: np.ndarray) -> None:
-    """Strokes of two lengths from one stem, and a loose square."""
-    cv2.line(ink, (90, 20), (90, 220), 255, 20)
-    cv2.line(ink, (90, 40), (190, 100), 255, 20)
-    cv2.line(ink, (90, 110), (150, 146), 255, 20)
-    cv2.rectangle(ink, (150, 165), (205, 220), 255, -1)
-
-
-DRAWN: dict[str, Callable[[np.ndarray], None]] = {
-    "key": _key, "spiral": _spiral, "arrow": _arrow, "crest": _crest, "rune": _rune,
-}  # fmt: skip
-
-
-def drawn(draw: Callable[[np.ndarray], None]) -> np.ndarray:
-    """Ink of a drawing, (SIDE, SIDE) float32 in [0, 1]."""
-    ink = np.zeros((SIDE, SIDE), np.uint8)
-    draw(ink)
-    return ink.astype(np.float32) / 255
-
-
-def signs() -> dict[str, np.ndarray]:
-    """Ink of every sign that has a reference."""
-    found = {name: drawn(draw) for name, draw in DRAWN.items()}
-    if KIT.is_dir():
-        sys.path.insert(0, str(KIT))
-        from shapeworld.plants import GLYPHS, draw_glyph
-
-        found |= {name: draw_glyph(name, SIDE)[..., 2].astype(np.float32) / 225 for name in GLYPHS}
-    return found
-
-
-def _line(*points: tuple[int, int], thick: int = 22) -> Callable[[np.ndarray], None]:
-    return lambda ink: cv2.polylines(ink, [np.array(points, np.int32)], False, 255, thick)
-
-
-def _ring(x: int = 120, y: int = 120, radius: int = 95, thick: int = 22) -> Callable[[np.ndarray], None]:
-    return lambda ink: cv2.circle(ink, (x, y), radius, 255, thick)
-
-
-def _frame(ink: np.ndarray) -> None:
-    cv2.rectangle(ink, (16, 16), (224, 224), 255, 20)
-
-
-def _zigzag(y: int) -> Callable[[np.ndarray], None]:
-    return _line((20, y + 25), (70, y - 25), (120, y + 25), (170, y - 25), (220, y + 25), thick=20)
-
-
-def _dots(*at: tuple[int, int]) -> list[Callable[[np.ndarray], None]]:
-    return [_ring(x, y, 26, -1) for x, y in at]
-
-
-BAR, POST = _line((70, 120), (170, 120)), _line((120, 70), (120, 170))
-DECOYS: dict[str, Sequence[Callable[[np.ndarray], None]]] = {
-    "A without cross": [_ring()], "A without ring": [BAR, POST], "A with one bar": [_ring(), BAR],
-    "A with three arms": [_ring(), BAR, _line((120, 70), (120, 120))],
-    "B without one": [_zigzag(50), _zigzag(120)], "B with one": [_zigzag(120)], "B spread": [_zigzag(50), _zigzag(190)],
-    "C without dots": [_frame], "C without a dot": [_frame, *_dots((120, 75), (75, 160))],
-    "C without frame": _dots((120, 75), (75, 160), (165, 160)),
-    "frame, four dots": [_frame, *_dots((75, 75), (75, 165), (165, 75), (165, 165))],
-    "frame, cross": [_frame, BAR, POST], "ring, three dots": [_ring(), *_dots((120, 75), (75, 160), (165, 160))],
-    "ring, square": [_ring(), lambda ink: cv2.rectangle(ink, (85, 85), (155, 155), 255, 18)],
-    "three bars": [_line((20, y), (220, y), thick=20) for y in (50, 120, 190)],
-    "three waves": [_line((20, y), (120, y - 40), (220, y), thick=20) for y in (70, 130, 190)],
-    "star": [_line(*((120 + round(95 * np.sin(k * 0.8 * np.pi)), 125 - round(95 * np.cos(k * 0.8 * np.pi)))
-                     for k in range(6)), thick=18)],
-    "key without bits": [_ring(70, 120, 45, 20), _line((115, 120), (225, 120), thick=20)],
-    "rings": [_ring(), _ring(radius=50)], "text": [
-        lambda ink: cv2.putText(ink, "EXIT", (10, 145), cv2.FONT_HERSHEY_DUPLEX, 2.9, 255, 12)],
-    "half of A": [_ring(), BAR, POST, lambda ink: cv2.rectangle(ink, (0, 0), (119, 240), 0, -1)],
-    "half of C": [_frame, *_dots((120, 75), (75, 160), (165, 160)), lambda ink: ink.__setitem__(slice(120), 0)],
-}  # fmt: skip
-
-
-def decoy(name: str) -> np.ndarray:
-    """Ink of a decoy."""
-    return drawn(lambda ink: [draw(ink) for draw in DECOYS[name]])  # type: ignore[arg-type,return-value]
 
 
 def lab(rgb: np.ndarray) -> np.ndarray:
@@ -175,7 +64,7 @@ def place(size: float, tilt: float, frame_HWC: np.ndarray, rng: np.random.Genera
     if (low > high).any():
         return None
     points += rng.uniform(low, high)
-    source = np.float32([[x, y] for x in (0, SIDE) for y in (0, SIDE)])
+    source = np.array([[x, y] for x in (0, SIDE) for y in (0, SIDE)], np.float32)
     return cv2.getPerspectiveTransform(source, points.astype(np.float32))
 
 
@@ -213,18 +102,25 @@ def planted(
             return None
         whole = frame_HWC + (plate - frame_HWC.astype(np.float32)) * plate_HW1
         whole = whole + (ink - whole) * ink_HW1
-    return coded(np.clip(whole, 0, 255).astype(np.uint8))
+    return opened(coded(np.clip(whole, 0, 255).astype(np.uint8)))
 
 
-def coded(frame_HWC: np.ndarray) -> np.ndarray:
-    """A frame through the proxies' JPEG."""
+def coded(frame_HWC: np.ndarray) -> bytes:
+    """A frame as the proxies' JPEG."""
     done, data = cv2.imencode(".jpg", frame_HWC[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
     assert done
-    return cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    return data.tobytes()
 
 
-def sampled(path: Path, most: int) -> np.ndarray:
-    """Frames of a clip on the proxies' grid, (T, H, W, 3): 2 a second with the first, at most `most` spread over it."""
+def opened(data: bytes) -> np.ndarray:
+    """The frame of a JPEG, (H, W, 3) uint8."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert pixels is not None
+    return pixels
+
+
+def sampled(path: Path, most: int) -> list[bytes]:
+    """Proxies of a clip: 2 a second with the first, at most `most` spread over it."""
     frames, due, last = [], 0.0, None
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
@@ -232,10 +128,11 @@ def sampled(path: Path, most: int) -> np.ndarray:
                 due, last = float(frame.time or 0.0) + 0.5, frame
                 scale = min(1.0, 256 / min(frame.width, frame.height))
                 size = round(frame.width * scale), round(frame.height * scale)
-                frames.append(cv2.resize(frame.to_ndarray(format="rgb24"), size, interpolation=cv2.INTER_AREA))
+                pixels = cv2.resize(frame.to_ndarray(format="rgb24"), size, interpolation=cv2.INTER_AREA)
+                frames.append(coded(pixels))
     if most and len(frames) > most:
         frames = [frames[k] for k in np.linspace(0, len(frames) - 1, most).round().astype(int)]
-    return np.stack(frames)
+    return frames
 
 
 def bounds(hits: int, of: int) -> list[float]:
@@ -249,3 +146,125 @@ def share(hits: Sequence[bool]) -> dict[str, object]:
     """How many of how many, and the interval."""
     count = sum(hits)
     return {"recall": round(count / max(1, len(hits)), 4), "of": len(hits), "interval": bounds(count, len(hits))}
+
+
+class Looker:
+    """The screen with the plain pictures of some signs as its references."""
+
+    def __init__(self, inks: dict[str, np.ndarray], scratch: Path) -> None:
+        """Write the references, cyan on black, and load them as a user would."""
+        scratch.mkdir()
+        for name, ink in inks.items():
+            cv2.imwrite(str(scratch / f"{name}.png"), (ink[..., None] * CYAN[::-1]).astype(np.uint8))
+        self.screen = Symbols(("hate",), references=str(scratch))
+
+    def seen(self, frames_THWC: np.ndarray) -> dict[str, float]:
+        """The signs that it finds, and how sure it is of each."""
+        clip = Clip("c", 1, 1, len(frames_THWC), 1.0, tuple(np.arange(len(frames_THWC)) / 2))
+        row = measure_row(self.screen, frames_THWC, clip)
+        return dict(zip(row["found"], row["confidence"], strict=True))
+
+
+def takes(footage: dict[str, list[bytes]], rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Frames of clips, any frame of any clip, without end; each eight times, since not every place will do."""
+    names = sorted(footage)
+    while True:
+        coded_frames = footage[names[int(rng.integers(len(names)))]]
+        frame = opened(coded_frames[int(rng.integers(len(coded_frames)))])
+        yield from [frame] * 8
+
+
+def recall(looker: Looker, inks: dict[str, np.ndarray], frames: Iterator[np.ndarray], count: int,
+           rng: np.random.Generator) -> dict[str, object]:  # fmt: skip
+    """Plant `count` signs, as many of each size and kind, and look for them."""
+    ends = (*SIZES, 0.9)
+    rows: list[tuple[int, str, str, bool, bool]] = []
+    while len(rows) < count:
+        bucket, kind = len(rows) % len(SIZES), KINDS[len(rows) // len(SIZES) % len(KINDS)]
+        name = sorted(inks)[int(rng.integers(len(inks)))]
+        size = float(rng.uniform(ends[bucket], ends[bucket + 1]))
+        frame = planted(next(frames), inks[name], size, kind, rng)
+        if frame is not None:
+            seen = {sign for sign, sure in looker.seen(frame[None]).items() if sure >= THRESHOLD}
+            rows.append((bucket, kind, name, name in seen, bool(seen - {name})))
+    large = [row for row in rows if SIZES[row[0]] >= ENOUGH]
+    return {
+        "large": share([row[3] for row in large]),
+        "by_size": {str(size): share([row[3] for row in rows if row[0] == k]) for k, size in enumerate(SIZES)},
+        "large_by_kind": {kind: share([row[3] for row in large if row[1] == kind]) for kind in KINDS},
+        "large_by_sign": {name: share([row[3] for row in large if row[2] == name]) for name in sorted(inks)},
+        "taken_for_another": sum(row[4] for row in rows),
+    }
+
+
+def decoys(looker: Looker, frames: Iterator[np.ndarray], rng: np.random.Generator) -> dict[str, object]:
+    """Plant every decoy in every kind; which are taken for a sign."""
+    taken: list[str] = []
+    surest, count = 0.0, 0
+    for name in DECOYS:
+        for kind in KINDS:
+            frame = None
+            while frame is None:
+                frame = planted(next(frames), decoy(name), float(rng.uniform(ENOUGH, 0.8)), kind, rng)
+            seen = looker.seen(frame[None])
+            count, surest = count + 1, max([surest, *seen.values()])
+            taken += [f"{name} ({kind}): {sign}" for sign, sure in seen.items() if sure >= THRESHOLD]
+    return {"taken": taken, "of": count, "surest": round(surest, 3), "interval": bounds(len(taken), count)}
+
+
+def false_alarms(looker: Looker, footage: dict[str, list[bytes]]) -> dict[str, object]:
+    """Look at every clip as it is; intervals over frames, which resemble each other, and over clips."""
+    count, surest, alarms = 0, 0.0, []
+    for clip, proxies in footage.items():
+        frames = np.stack([opened(data) for data in proxies])
+        seen = looker.seen(frames)
+        count, surest = count + len(frames), max([surest, *seen.values()])
+        alarms += [f"{clip}: {sign}" for sign, sure in seen.items() if sure >= THRESHOLD]
+    upper = {
+        f"upper_bound_{kind}": bounds(len(alarms), of)[1] for kind, of in (("frames", count), ("clips", len(footage)))
+    }
+    return {"alarms": alarms, "frames": count, "clips": len(footage), "surest": round(surest, 3), **upper}
+
+
+def cost(looker: Looker, frames: Iterator[np.ndarray]) -> float:
+    """CPU milliseconds a frame, over 40 frames."""
+    some = list(islice(frames, 0, 8 * 40, 8))
+    start = time.process_time()
+    for frame in some:
+        looker.seen(frame[None])
+    return round(1000 * (time.process_time() - start) / len(some), 1)
+
+
+def main() -> None:
+    """Command line; the last line printed is one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=720, help="signs that are planted")
+    parser.add_argument("--data", type=Path, default=SHARED)
+    parser.add_argument("--per-clip", type=int, default=40, help="frames of a clip that are searched for false alarms")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    clips = sorted(args.data.glob("**/*.mp4")) if args.data.is_dir() else []
+    if not clips:
+        print(f"skipped: {args.data} holds no clips; name a folder of them with --data")
+        return
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng(args.seed)
+    footage = {path.name: sampled(path, args.per_clip) for path in clips}
+    inks, frames = signs(), takes(footage, rng)
+    with tempfile.TemporaryDirectory(prefix="rushes-symbols-") as scratch:
+        looker = Looker(inks, Path(scratch) / "all")
+        three = Looker({name: inks[name] for name in sorted(inks)[:3]}, Path(scratch) / "three")
+        found = recall(looker, inks, frames, args.count, rng)
+        taken, alarms = decoys(looker, frames, rng), false_alarms(looker, footage)
+        spent = {str(len(some.screen.coverage())): cost(some, frames) for some in (three, looker)}
+    large = found["large"]
+    show(
+        "symbols", large["recall"], f"recall of signs from {ENOUGH} of the shorter side", ">= 0.95, no false alarm",  # type: ignore[index]
+        **found, decoys=taken, false_alarms=alarms, cpu_ms_per_frame_by_references=spent, threshold=THRESHOLD,
+        seed=args.seed,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

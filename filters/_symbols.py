@@ -5,24 +5,28 @@ its shape in any colour), a weight that says where the symbol decides (its conve
 reaches), and its regions: every closed contour of the ink or of a hole in it, by which it is found again in a frame.
 
 A region is told by what no affine change alters: how compact and how convex it is, and by the picture around it in
-polar coordinates of its own, where its covariance is the unit matrix; there a turn of the symbol is a shift.
+polar coordinates of its own, where its covariance is the unit matrix; there a turn of the symbol is a shift. A
+photograph has local features in place of regions (`_symbols_texture`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from filters._symbols_texture import LEAST_FEATURES, NONE, Features, features, textured
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 GRID = 48  # pixels a side
 MARGIN = 0.06  # of the symbol's size, around its hull
 DRAWN = 256  # pixels of the larger side at which the contours of a reference are traced
-SMALLEST = 24  # pixels of a reference's ink, in its smaller direction
+SMALLEST = 24  # pixels of a reference, in its smaller direction
+THIN = 12  # pixels of its ink, as it is traced
 CONTRAST = 24  # grey levels between ink and ground
 FLAT = 0.9  # share of its convex hull that a shape without holes covers at most, to be more than a bar or a disc
 RADII, ANGLES = 16, 72
@@ -55,7 +59,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Reference:
-    """A symbol: its ink and where it counts, (GRID, GRID) float32, its regions in pixels of that grid.
+    """A symbol: its ink and where it counts, (GRID, GRID) float32, its regions and features in pixels of that grid.
 
     shape_22 maps the image, scaled to a box of size 1, to the grid.
     """
@@ -65,6 +69,7 @@ class Reference:
     weight_GG: np.ndarray
     shape_22: np.ndarray
     regions: tuple[Region, ...]
+    features: Features
 
 
 def reference_files(references: str) -> list[Path]:
@@ -98,7 +103,10 @@ def load_reference(file: Path) -> Reference:
     border = np.concatenate([soft_HW[0], soft_HW[-1], soft_HW[:, 0], soft_HW[:, -1]])
     if np.median(border) > 0.5:  # what runs along the image's border is ground
         soft_HW = 1 - soft_HW
-    return _prepare(file, soft_HW)
+    found = features(grey_HW) if textured(grey_HW, level, soft_HW) else None
+    if found is not None and len(found.points_N2) < LEAST_FEATURES:
+        raise ValueError(f"{file} shows too little: shades without detail; draw the symbol in two plain colours")
+    return _prepare(file, soft_HW, found)
 
 
 def _pattern(pixels: np.ndarray, file: Path) -> np.ndarray:
@@ -122,15 +130,15 @@ def _pattern(pixels: np.ndarray, file: Path) -> np.ndarray:
     return np.clip((line_P - low) * (255 / (high - low)), 0, 255).astype(np.uint8).reshape(pixels.shape[:2])
 
 
-def _prepare(file: Path, soft_HW: np.ndarray) -> Reference:
+def _prepare(file: Path, soft_HW: np.ndarray, found: Features | None) -> Reference:
     """Cut the ink out, bring it to the grid, and trace its contours."""
     mask_HW = (soft_HW > 0.5).astype(np.uint8)
     left, top, width, height = cv2.boundingRect(mask_HW)
-    if min(width, height) < SMALLEST * DRAWN / max(DRAWN, *soft_HW.shape) / 2:
+    if min(width, height) < THIN:
         raise ValueError(f"{file} shows too little: its ink is a line of {width} x {height} pixels")
     points = np.argwhere(mask_HW)[:, ::-1].astype(np.int32)
     hull_HW = cv2.fillConvexPoly(np.zeros_like(mask_HW), cv2.convexHull(points), 1)
-    if mask_HW.sum() > FLAT * hull_HW.sum():
+    if found is None and mask_HW.sum() > FLAT * hull_HW.sum():
         raise ValueError(f"{file} shows too little: a bar, a disc or a plain area is found anywhere")
     inner = GRID * (1 - 2 * MARGIN)
     to_grid = np.array([[inner / width, 0, 0], [0, inner / height, 0], [0, 0, 1.0]])
@@ -142,10 +150,14 @@ def _prepare(file: Path, soft_HW: np.ndarray) -> Reference:
     regions = [
         region for k in range(len(shapes.compact_N)) if (region := _region(shapes, k, to_grid, ink_GG, weight_GG))
     ]
-    if not regions:
+    if found is not None:
+        regions = []  # the outlines of a photograph's light and shade are those of anything
+    elif not regions:
         raise ValueError(f"{file} shows too little: it has no shape of some size")
     shape_22 = to_grid[:2, :2] * np.sqrt(width * height)
-    return Reference(file.stem, ink_GG, (weight_GG > 0.5).astype(np.float32), shape_22, tuple(regions))
+    found = found or NONE
+    found = Features(found.points_N2 @ to_grid[:2, :2].T + to_grid[:2, 2], found.descriptors_ND)
+    return Reference(file.stem, ink_GG, (weight_GG > 0.5).astype(np.float32), shape_22, tuple(regions), found)
 
 
 def _scaled(image_HW: np.ndarray, to_grid: np.ndarray) -> np.ndarray:
@@ -155,7 +167,7 @@ def _scaled(image_HW: np.ndarray, to_grid: np.ndarray) -> np.ndarray:
     return cv2.warpPerspective(blurred, shift @ to_grid @ np.linalg.inv(shift), (GRID, GRID))
 
 
-def describe(contours: tuple[np.ndarray, ...], least_area: float, least_points: int) -> tuple[Shapes, list[int]]:
+def describe(contours: Sequence[np.ndarray], least_area: float, least_points: int) -> tuple[Shapes, list[int]]:
     """What no affine change alters of contours of some size, and which of them these are."""
     rows, kept = [], []
     for index, contour in enumerate(contours):
@@ -198,8 +210,3 @@ def _region(shapes: Shapes, k: int, to_grid: np.ndarray, ink_GG: np.ndarray, wei
     weight_RA = cv2.remap(weight_GG, points[..., 0], points[..., 1], cv2.INTER_LINEAR)
     weight_RA = weight_RA * np.linspace(0.5 / RADII, 1, RADII, dtype=np.float32)[:, None]  # a ring's area
     return Region(centre, root, float(shapes.compact_N[k]), float(shapes.convex_N[k]), reach, ink_RA, weight_RA)
-
-
-def coverage_report(names: Mapping[str, str]) -> str:
-    """What is covered, in words."""
-    return f"some, not all: {', '.join(sorted(names))}"

@@ -1,4 +1,4 @@
-"""Is a symbol where it may be? A place is aligned to the pixel, and then everything that the reference shows must agree.
+"""Is a symbol where it may be? A place is aligned, and then all that the reference shows must agree.
 
 The place is a homography from the reference's grid to the frame. Gauss-Newton moves it until the ink of the reference
 is best told by the frame's colours; which colours is solved for anew in each step, so any ink on any ground will do.

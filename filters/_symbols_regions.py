@@ -8,6 +8,7 @@ and the size; the turn is where its polar picture correlates with that of the re
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,8 +16,8 @@ import numpy as np
 from filters._symbols import ANGLES, Reference, Region, Shapes, describe, polar_grid
 
 SHORT_SIDE = 256  # pixels to which smaller frames are enlarged
-LEVELS = (8, 5, 5)  # at which each channel is cut
-BLOCKS = (25, 71)  # pixels over which the local mean goes
+LEVELS = (10, 7, 7)  # at which each channel is cut
+BLOCKS = (25, 71, 151)  # pixels over which the local mean goes
 OFFSET = 4  # grey levels above or below it
 LEAST_AREA, LEAST_POINTS = 90.0, 28  # of a region, in pixels
 COMPACT, CONVEX = 0.35, 0.14  # how far regions may differ from the reference's: log ratio, difference
@@ -25,6 +26,15 @@ AS_LIKE = 0.85  # of the likeliest turn: a square is like itself at four
 LEAST_SIZE = 24.0  # pixels of a symbol
 SLANT = 1.9  # its longest by its shortest direction, as against the reference: a tilt of 58 degrees
 PLACES = 6  # of each reference in a frame, the likeliest
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Closed contours of a frame, the channel in which each was found (N,), and the channels, blurred, (H, W) uint8."""
+
+    shapes: Shapes
+    channel_N: np.ndarray
+    planes: tuple[np.ndarray, ...]
 
 
 def masks(lab_HWC: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -41,8 +51,8 @@ def masks(lab_HWC: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
             yield channel, (cv2.subtract(mean, plane) > OFFSET).view(np.uint8)
 
 
-def regions(lab_HWC: np.ndarray) -> tuple[Shapes, np.ndarray]:
-    """Closed contours of a frame, and the channel of each; those that several cuts show alike are one."""
+def regions(lab_HWC: np.ndarray) -> Seen:
+    """Closed contours of a frame; those that several cuts show alike are one."""
     found: list[Shapes] = []
     channels: list[np.ndarray] = []
     for channel, mask in masks(lab_HWC):
@@ -56,21 +66,24 @@ def regions(lab_HWC: np.ndarray) -> tuple[Shapes, np.ndarray]:
     size = np.sqrt(np.maximum(root[:, 0, 0] * root[:, 1, 1], 1e-6))
     keys = np.stack([channel_N, *(centre / 2).round().T, *(8 * np.log([size, root[:, 0, 0]])).round()], axis=1)
     _, first = np.unique(keys, axis=0, return_index=True)
-    return Shapes(centre[first], root[first], compact[first], convex[first]), channel_N[first]
+    shapes = Shapes(centre[first], root[first], compact[first], convex[first])
+    planes = tuple(np.ascontiguousarray(plane) for plane in cv2.split(cv2.GaussianBlur(lab_HWC, (0, 0), 1.0)))
+    return Seen(shapes, channel_N[first], planes)
 
 
-def _correlate(region: Region, shapes: Shapes, channels: np.ndarray, planes: list[np.ndarray]) -> np.ndarray:
+def _correlate(region: Region, found: Seen) -> np.ndarray:
     """How like the reference N regions of a frame are, in either sense, at every turn: (N, ANGLES)."""
-    grid = polar_grid(region.reach)
-    points = shapes.centre_N2[:, None, None] + np.einsum("nij,raj->nrai", shapes.root_N22, grid) - 0.5
-    points = points.astype(np.float32)
-    seen = np.empty(points.shape[:3], np.float32)
-    for channel, plane in enumerate(planes):
-        which = np.flatnonzero(channels == channel)
+    across, down = np.moveaxis(polar_grid(region.reach).astype(np.float32), -1, 0)
+    (xx, _), (yx, yy) = found.shapes.root_N22.astype(np.float32).transpose(1, 2, 0)[..., None, None]  # it is triangular
+    x, y = found.shapes.centre_N2.astype(np.float32).T[..., None, None] - 0.5
+    x, y = x + xx * across, y + yx * across + yy * down
+    seen = np.empty(x.shape, np.float32)
+    for channel, plane in enumerate(found.planes):
+        which = np.flatnonzero(found.channel_N == channel)
         if len(which):
-            x, y = (points[which, ..., axis].reshape(-1, ANGLES) for axis in (0, 1))
-            taken = cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            seen[which] = taken.reshape(len(which), *points.shape[1:3])
+            flat_x, flat_y = (points[which].reshape(-1, ANGLES) for points in (x, y))
+            taken = cv2.remap(plane, flat_x, flat_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            seen[which] = taken.reshape(len(which), *x.shape[1:])
     seen -= seen.mean(axis=(1, 2), keepdims=True)
     weight = region.weight_RA / region.weight_RA.sum()
     ink = region.ink_RA - (weight * region.ink_RA).sum()
@@ -82,23 +95,24 @@ def _correlate(region: Region, shapes: Shapes, channels: np.ndarray, planes: lis
     return np.abs(dot) / np.sqrt(variance)
 
 
-def places(reference: Reference, shapes: Shapes, channels: np.ndarray, planes: list[np.ndarray]) -> list[np.ndarray]:
+def places(reference: Reference, seen: Seen) -> list[np.ndarray]:
     """Where a reference may be: homographies from its grid to the frame, the likeliest first."""
     found: list[tuple[float, np.ndarray]] = []
     for region in reference.regions:
+        shapes = seen.shapes
         near = np.abs(np.log(shapes.compact_N / region.compact)) < COMPACT
         near &= np.abs(shapes.convex_N - region.convex) < CONVEX
         if not near.any():
             continue
         some = Shapes(*(a[near] for a in (shapes.centre_N2, shapes.root_N22, shapes.compact_N, shapes.convex_N)))
-        like = _correlate(region, some, channels[near], planes)
+        like = _correlate(region, Seen(some, seen.channel_N[near], seen.planes))
         peak = like >= np.maximum(LIKE, AS_LIKE * like.max(axis=1, keepdims=True))
         peak &= (like >= np.roll(like, 1, axis=1)) & (like > np.roll(like, -1, axis=1))
         which, turn = np.nonzero(peak)
         cos, sin = np.cos(turn * 2 * np.pi / ANGLES), np.sin(turn * 2 * np.pi / ANGLES)
         spins = np.stack([np.stack([cos, -sin], axis=-1), np.stack([sin, cos], axis=-1)], axis=1)
         linear = some.root_N22[which] @ spins @ np.linalg.inv(region.root_22)
-        believed = _believable(linear @ reference.shape_22)
+        believed = believable(linear @ reference.shape_22)
         for k in np.flatnonzero(believed):
             matrix = np.eye(3)
             matrix[:2, :2] = linear[k]
@@ -107,9 +121,9 @@ def places(reference: Reference, shapes: Shapes, channels: np.ndarray, planes: l
     return _distinct(found)
 
 
-def _believable(linear_N22: np.ndarray) -> np.ndarray:
+def believable(linear_N22: np.ndarray) -> np.ndarray:
     """Which maps of a reference, as it is drawn, are neither too small nor too slanted, (N,) bool."""
-    large, small = np.linalg.svd(linear_N22, compute_uv=False).T if len(linear_N22) else np.ones((2, 0))
+    large, small = np.linalg.svd(linear_N22, compute_uv=False).T
     return (np.sqrt(large * small) >= LEAST_SIZE) & (large <= SLANT * small)
 
 

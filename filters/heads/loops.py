@@ -34,42 +34,48 @@ def propose_boundary(scores_N: np.ndarray, labelled_N: np.ndarray, count: int) -
     return open_[np.argsort(np.abs(scores_N[open_]), kind="stable")][:count]
 
 
-def missed_share(features_ND: np.ndarray, labels_N: np.ndarray, seed: int, kind: Kind = "linear") -> np.ndarray:
-    """For every labelled item the share of the fits that held it out and missed it (0 for negatives)."""
+def held_out(features_ND: np.ndarray, labels_N: np.ndarray, seed: int, kind: Kind = "linear") -> np.ndarray:
+    """What the fits that held an item out say of it, (N, fits); NaN where a fit learned from it."""
     rng = np.random.default_rng(seed)
     labels_N = np.asarray(labels_N, bool)
-    held, missed = np.zeros(len(labels_N)), np.zeros(len(labels_N))
-    for _ in range(FITS // _FOLDS):
+    found = np.full((len(labels_N), FITS), np.nan)
+    for turn in range(FITS // _FOLDS):
         folds = rng.permutation(len(labels_N)) % _FOLDS
         for fold in range(_FOLDS):
             out = folds == fold
-            if len(set(labels_N[~out])) < 2:
-                continue
-            head = fit(features_ND[~out], labels_N[~out], kind)
-            held[out] += 1
-            missed[out] += labels_N[out] & (head.decide(features_ND[out]) < 0)
-    return missed / np.maximum(held, 1)
+            if len(set(labels_N[~out])) == 2:
+                found[out, turn * _FOLDS + fold] = fit(features_ND[~out], labels_N[~out], kind).decide(features_ND[out])
+    return found
 
 
 def propose_b(
     labelled_ND: np.ndarray, labels_N: np.ndarray, pool_MD: np.ndarray, taken_M: np.ndarray, count: int, seed: int
 ) -> np.ndarray:
-    """Neighbours in the pool of the labelled positives that are missed most, in turns, nearest first.
+    """Neighbours in the pool of the labelled positives that the fits are least sure of, in turns, nearest first.
 
-    taken_M: which of the pool has a label.
+    Those that they miss come first; where none is missed, the tenth of which they are least sure shows where the class
+    is thin. taken_M: which of the pool has a label.
     """
-    share_N = missed_share(labelled_ND, labels_N, seed)
-    hard = np.flatnonzero(share_N > 0)
-    if not len(hard):
-        return np.empty(0, int)
+    labels_N = np.asarray(labels_N, bool)
+    said_NF = held_out(labelled_ND, labels_N, seed)
+    sure_N = np.nanmean(said_NF, axis=1)
+    positives = np.flatnonzero(labels_N)
+    order = positives[np.argsort(sure_N[positives], kind="stable")]
+    missed = int((np.nanmin(said_NF[order], axis=1) < 0).sum()) if len(order) else 0
+    hard = order[: max(missed, -(-len(order) // 10))]
     mean, scale = labelled_ND.mean(axis=0), np.maximum(labelled_ND.std(axis=0), 1e-6)
     seeds_SD, known_MD = _unit((labelled_ND[hard] - mean) / scale), _unit((pool_MD - mean) / scale)
     near_SM = seeds_SD @ known_MD.T
     near_SM[:, taken_M] = -np.inf
-    # A seed that every fit misses pulls more than one that a few do.
-    pull_M = (near_SM * share_N[hard, None]).max(axis=0)
-    order = np.argsort(-pull_M, kind="stable")
-    return order[np.isfinite(pull_M[order])][:count]
+    chosen: list[int] = []
+    open_ = int((~taken_M).sum())
+    while len(chosen) < min(count, open_):  # each seed in its turn takes the nearest that nobody has taken
+        for row_M in near_SM:
+            best = int(row_M.argmax())
+            if len(chosen) < min(count, open_):
+                chosen.append(best)
+                near_SM[:, best] = -np.inf
+    return np.array(chosen, int)
 
 
 def _unit(rows_ND: np.ndarray) -> np.ndarray:
