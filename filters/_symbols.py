@@ -28,7 +28,7 @@ DRAWN = 256  # pixels of the larger side at which the contours of a reference ar
 SMALLEST = 24  # pixels of a reference, in its smaller direction
 THIN = 12  # pixels of its ink, as it is traced
 CONTRAST = 24  # grey levels between ink and ground
-FLAT = 0.9  # share of its convex hull that a shape without holes covers at most, to be more than a bar or a disc
+FLAT = 0.9  # share of its convex hull that a shape covers at most, to be more than a bar or a disc
 RADII, ANGLES = 16, 72
 REACH = 9.0  # standard deviations of a region to which a symbol is foretold from it; a disc's edge is at 2
 LEAST_AREA = 0.01  # of the symbol's box
@@ -138,15 +138,16 @@ def _prepare(file: Path, soft_HW: np.ndarray, found: Features | None) -> Referen
         raise ValueError(f"{file} shows too little: its ink is a line of {width} x {height} pixels")
     points = np.argwhere(mask_HW)[:, ::-1].astype(np.int32)
     hull_HW = cv2.fillConvexPoly(np.zeros_like(mask_HW), cv2.convexHull(points), 1)
-    if found is None and mask_HW.sum() > FLAT * hull_HW.sum():
-        raise ValueError(f"{file} shows too little: a bar, a disc or a plain area is found anywhere")
+    contours, _ = cv2.findContours(np.pad(mask_HW, 1), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    shapes, _ = describe(contours, LEAST_AREA * width * height, 0)
+    plain = len(shapes.convex_N) <= 2 and (shapes.convex_N > FLAT).all()
+    if found is None and (plain or mask_HW.sum() > FLAT * hull_HW.sum()):
+        raise ValueError(f"{file} shows too little: a bar, a disc, a ring or a plain area is found anywhere")
     inner = GRID * (1 - 2 * MARGIN)
     to_grid = np.array([[inner / width, 0, 0], [0, inner / height, 0], [0, 0, 1.0]])
     to_grid[:2, 2] = GRID * MARGIN - to_grid[:2, :2] @ [left, top]
     near_HW = cv2.dilate(hull_HW, np.ones((3, 3), np.uint8), iterations=round(MARGIN * max(width, height)))
     ink_GG, weight_GG = (_scaled(image, to_grid) for image in (soft_HW, near_HW.astype(np.float32)))
-    contours, _ = cv2.findContours(np.pad(mask_HW, 1), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    shapes, _ = describe(contours, LEAST_AREA * width * height, 0)
     regions = [
         region for k in range(len(shapes.compact_N)) if (region := _region(shapes, k, to_grid, ink_GG, weight_GG))
     ]

@@ -1,7 +1,6 @@
 """Head: a classifier that the recipe of `rushes head` trained, calibrated, audited and promoted.
 
-(T, H, W, 3) uint8 proxies; three crops of what is not square. The value is the head's decision after calibration: 0 is
-the point at which it misses the share that it was made to miss.
+(T, H, W, 3) uint8 proxies; three crops of what is not square. 0 is where it misses the share that it was made to miss.
 """
 
 from __future__ import annotations

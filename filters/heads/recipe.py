@@ -186,7 +186,7 @@ class Recipe:
         path = self.folder / "features.npz"
         have: dict[str, np.ndarray] = {}
         if path.exists():
-            with np.load(path, allow_pickle=False) as stored:
+            with np.load(path) as stored:
                 if str(stored["encoder"]) == made.fingerprint:
                     have = {name: stored[name] for name in stored.files if name != "encoder"}
         missing = (wanted or set(self.pool.items)) - have.keys()

@@ -203,8 +203,9 @@ def _line(angle):
     "ink",
     [_blank(), np.full((SIDE, SIDE), 200, np.uint8), _line(0.0), _line(0.7),
      cv2.circle(_blank(), (100, 100), 60, 255, -1),
-     cv2.resize(_wheel(_blank()), (16, 16)), np.pad(np.full((100, 100), 255, np.uint8), 50)],
-    ids=["black", "flat", "line", "slanted line", "disc", "small", "square"],
+     cv2.resize(_wheel(_blank()), (16, 16)), np.pad(np.full((100, 100), 255, np.uint8), 50),
+     cv2.circle(_blank(), (100, 100), 60, 255, 15), cv2.GaussianBlur(_wheel(_blank()), (0, 0), 25)],
+    ids=["black", "flat", "line", "slanted line", "disc", "small", "square", "ring", "haze"],
 )  # fmt: skip
 def test_a_reference_with_too_little_to_recognise_is_refused(tmp_path, ink):
     _write(tmp_path, "poor.png", ink)
@@ -225,6 +226,17 @@ def test_two_references_of_one_name_are_refused(tmp_path):
     _write(tmp_path / "b", "wheel.png", _gate(_blank()))
     with pytest.raises(ValueError, match="named wheel"):
         Symbols(("hate",), references=str(tmp_path))
+
+
+def test_a_photograph_is_found_by_its_texture(tmp_path):
+    photo = texture(9, SIDE, SIDE)
+    cv2.imwrite(str(tmp_path / "poster.png"), photo[..., ::-1])
+    screen = Symbols(("hate",), references=str(tmp_path))
+    frame = _scene()
+    turn = cv2.getRotationMatrix2D((100, 100), 35, 0.7) + np.array([[0, 0, 120], [0, 0, 20]])
+    cv2.warpAffine(photo, turn, (WIDTH, HEIGHT), frame, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_TRANSPARENT)
+    found = _row(screen, frame, _scene(4))
+    assert [level >= SURE for level in found["hate_by_frame"]] == [True, False]
 
 
 @pytest.mark.parametrize("kind", ["jpg", "alpha", "grey", "dark on light", "deep"])
