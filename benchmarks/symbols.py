@@ -257,7 +257,7 @@ def main() -> None:
         three = Looker({name: inks[name] for name in sorted(inks)[:3]}, Path(scratch) / "three")
         found = recall(looker, inks, frames, args.count, rng)
         taken, alarms = decoys(looker, frames, rng), false_alarms(looker, footage)
-        spent = {str(len(some.screen.coverage())): cost(some, frames) for some in (three, looker)}
+        spent = {str(len(some.screen.covers("hate"))): cost(some, frames) for some in (three, looker)}
     large = found["large"]
     show(
         "symbols", large["recall"], f"recall of signs from {ENOUGH} of the shorter side", ">= 0.95, no false alarm",  # type: ignore[index]

@@ -26,6 +26,7 @@ GRID = 48  # pixels a side
 MARGIN = 0.06  # of the symbol's size, around its hull
 DRAWN = 256  # pixels of the larger side at which the contours of a reference are traced
 SMALLEST = 24  # pixels of a reference, in its smaller direction
+SHARP = 64  # pixels of a reference from which its shades can be told from its edges
 THIN = 12  # pixels of its ink, as it is traced
 CONTRAST = 24  # grey levels between ink and ground
 FLAT = 0.9  # share of its convex hull that a shape covers at most, to be more than a bar or a disc
@@ -85,6 +86,18 @@ def reference_files(references: str) -> list[Path]:
     return found
 
 
+def counts(files: list[Path], references: str, categories: Sequence[str]) -> dict[str, list[int]]:
+    """Numbers of the images that count for each category; ValueError for a category without any.
+
+    An image below a folder that is named as one of them counts for that one alone, all others for every one.
+    """
+    named = [set(file.parent.parts) & set(categories) for file in files]
+    found = {name: [k for k, of in enumerate(named) if not of or name in of] for name in categories}
+    if lacking := [name for name, counted in found.items() if not counted]:
+        raise ValueError(f"{references} has no image for {lacking[0]}")
+    return found
+
+
 def digests(files: list[Path]) -> dict[str, str]:
     """sha256 of every file, by the symbol's name."""
     return {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
@@ -103,7 +116,9 @@ def load_reference(file: Path) -> Reference:
     border = np.concatenate([soft_HW[0], soft_HW[-1], soft_HW[:, 0], soft_HW[:, -1]])
     if np.median(border) > 0.5:  # what runs along the image's border is ground
         soft_HW = 1 - soft_HW
-    found = features(grey_HW) if textured(grey_HW, level, soft_HW) else None
+    # A small picture's edges are soft when it is enlarged, and are no texture.
+    shaded = max(pixels.shape[:2]) >= SHARP and textured(grey_HW, level, soft_HW)
+    found = features(grey_HW) if shaded else None
     if found is not None and len(found.points_N2) < LEAST_FEATURES:
         raise ValueError(f"{file} shows too little: shades without detail; draw the symbol in two plain colours")
     return _prepare(file, soft_HW, found)

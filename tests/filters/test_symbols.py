@@ -175,8 +175,8 @@ def test_law_any_turn_tilt_and_size_will_do(screen, turn, tilt, share, dark):
 
 
 def test_it_says_which_symbols_it_covers(screen, folder):
-    assert set(screen.coverage()) == {"wheel", "gate"}
-    assert Symbols(("hate",), references=str(folder / "wheel.png")).coverage() == ("wheel",)
+    assert set(screen.covers("hate")) == {"wheel", "gate"}
+    assert Symbols(("hate",), references=str(folder / "wheel.png")).covers("hate") == ["wheel"]
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -185,7 +185,6 @@ def test_law_identity_follows_the_bytes_of_every_reference(tmp_path, level):
     _write(tmp_path, "wheel.png", _wheel(_blank()), (255, 255, 255))
     _write(tmp_path, "gate.png", _gate(_blank()))
     first = Symbols(("hate",), references=str(tmp_path)).identity()
-    assert Symbols(("violence",), references=str(tmp_path)).identity() == first
     _write(tmp_path, "wheel.png", _wheel(_blank()), (255, 255, level))
     second = Symbols(("hate",), references=str(tmp_path)).identity()
     assert second["references"]["wheel"] != first["references"]["wheel"]
