@@ -1,7 +1,7 @@
 """Symbols: images that the user names (hate symbols) are found in frames at any size, angle, colour and slant.
 
 (T, H, W, 3) uint8 proxies. Where regions of a frame and of a reference resemble each other, a homography is fitted,
-and all that the reference shows must agree. Some symbols, not all; below a fifth of the shorter side often missed.
+and all that the reference shows must agree. Some symbols, not all; none that is hidden in part, mirrored or tiny.
 """
 
 from __future__ import annotations
