@@ -20,6 +20,14 @@ ALL = (
     "pool",
     "borders",
     "camera_motion",
+    "fail_closed",
+    "sampling",
+    "symbols",
+    "heads",
+    "known_hashes",
+    "sealing",
+    "nudenet",
+    "terms",
 )
 
 

@@ -49,7 +49,7 @@ def _detector() -> Any:
 
 def scores(picture_HWC: np.ndarray) -> dict[str, float]:
     """The highest score of each of `CLASSES` that NudeNet detects in a picture, 0 where it detects none."""
-    found = dict.fromkeys(CLASSES, 0.0)
+    found: dict[str, float] = dict.fromkeys(CLASSES, 0.0)
     for detection in _detector().detect(np.ascontiguousarray(picture_HWC[..., ::-1])):  # BGR, as it reads files
         name = detection["class"]
         if name in found:

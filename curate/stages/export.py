@@ -6,6 +6,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +15,7 @@ from curate import ids, schema
 from curate.decisions import good_captions
 from curate.ledger import Ledger
 from curate.plan import Plan
+from curate.stage import PROXY
 from curate.stages.receipt import receipt
 from curate.store import Store, ids_of, read_columns, rows_digest
 from curate.tables import Table
@@ -33,7 +35,7 @@ def export(plan: Plan, store: Store, ledger: Ledger, out: Path) -> str:
     assert plan.stages.export is not None
     kept = _columns(ledger)
     encode = plan.stages.encode
-    header = {
+    header: dict[str, Any] = {
         "name": plan.spec.name,
         "content": content_key(plan, ledger),
         "codec": {"name": encode.latents.codec, "params": encode.latents.params, "fingerprint": plan.codec.fingerprint},
@@ -41,6 +43,8 @@ def export(plan: Plan, store: Store, ledger: Ledger, out: Path) -> str:
             "name": encode.text.encoder, "params": encode.text.params, "fingerprint": plan.text_encoder.fingerprint,
         },
     }  # fmt: skip
+    if plan.screens:  # the card says what a look twice a second can miss; the receipt says the rest
+        header["screening"] = {"looks_per_second": PROXY.fps, "missed": "a moment of d s: 1 - d * looks_per_second"}
     info = write_dataset(
         out / "dataset", _clips(plan, store, kept), _texts(plan, store, kept), header, receipt(plan, ledger),
         files=_files(plan, store, kept) if "mp4" in plan.tables else None,
