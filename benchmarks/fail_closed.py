@@ -92,10 +92,14 @@ def tiny_models(folder: Path) -> dict[str, dict[str, Any]]:
     import transformers
     from safetensors.torch import save_file
 
+    from filters.heads.artifact import Artifact, save
+    from filters.heads.encoders import Gist
+    from filters.heads.fit import fit
+
     torch.manual_seed(0)
-    labels = {0: "fine", 1: "bad"}
+    names = {0: "fine", 1: "bad"}
     config = transformers.ViTConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-                                    image_size=32, patch_size=8, id2label=labels)  # fmt: skip
+                                    image_size=32, patch_size=8, id2label=names)  # fmt: skip
     transformers.ViTForImageClassification(config).save_pretrained(folder / "vit")
     transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder / "vit")
     sizes = {
@@ -107,7 +111,14 @@ def tiny_models(folder: Path) -> dict[str, dict[str, Any]]:
     (folder / "clip" / "open_clip_config.json").write_text(json.dumps({"model_cfg": sizes, "preprocess_cfg": {}}))
     state = {name: value.contiguous() for name, value in open_clip.CLIP(**sizes).state_dict().items()}
     save_file(state, folder / "clip" / "open_clip_model.safetensors")
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2 == 0
+    fitted = fit(Gist().encode(rng.integers(0, 255, (40, 64, 64, 3)).astype(np.uint8)), labels, "linear")
+    made_of = {"name": "gist", "params": {}, "fingerprint": Gist.fingerprint}
+    facts = {"category": "explicit", "labels": "", "policy": "", "encoder": made_of, "calibration": {}, "audit": {}}
+    save(folder / "head.safetensors", Artifact(fitted, {**facts, "promoted": True}, {}))
     return {
+        "head": {"file": str(folder / "head.safetensors")},
         "nudenet": {}, "classifier": {"model": str(folder / "vit"), "labels": ["bad"]},
         "zero_shot": {"model": str(folder / "clip")},
         "symbols": {"references": str(REPO / "worlds" / "shapes" / "references" / "explicit")},

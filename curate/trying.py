@@ -26,6 +26,7 @@ from curate.spec import REQUIRED_CATEGORIES, Spec
 from curate.spec_file import parse
 from curate.stage import Screen
 from curate.store import Store
+from curate.trying_texts import attempt_texts
 from curate.worklist import proxied_rows
 
 _WHOLE = 1e9  # seconds: a maximum length that never cuts, for scores of a whole file
@@ -42,6 +43,8 @@ def attempt(name: str, inputs: list[str], overrides: list[str]) -> dict[str, Any
         raise SpecError(f"try: unknown name {name!r}; {nearest(name, known)}")
     with tempfile.TemporaryDirectory(prefix="rushes-try-") as folder:
         plan = Plan(_spec(name, folder, overrides))
+        if plan.judges and plan.judges[0].reads_texts:
+            return {"name": name, "results": attempt_texts(plan.judges[0].screen, inputs)}
         store = Store(Path(folder))
         _measure(plan, store, inputs, decode=name != "probe")
         splits = dict(_by_input(store, plan, "split", inputs))
@@ -81,7 +84,7 @@ def _spec(name: str, folder: str, overrides: list[str]) -> Spec:
     elif name != "probe" and issubclass(kind := resolve("score", name), Screen):
         # `--set categories=[hate]` asks it about others than its first; the policy's thresholds do not matter here.
         asked = given.pop("categories", list(kind.speaks_for[:1] or REQUIRED_CATEGORIES[:1]))
-        none = dict.fromkeys(REQUIRED_CATEGORIES, ())
+        none: dict[str, Any] = {category: [] for category in REQUIRED_CATEGORIES}
         stages["screen"] = {**none, **{category: [{name: given}] for category in asked}}
     elif name != "probe":
         stages["score"] = [{name: given}]

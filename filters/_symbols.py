@@ -89,9 +89,11 @@ def reference_files(references: str) -> list[Path]:
 def counts(files: list[Path], references: str, categories: Sequence[str]) -> dict[str, list[int]]:
     """Numbers of the images that count for each category; ValueError for a category without any.
 
-    An image below a folder that is named as one of them counts for that one alone, all others for every one.
+    An image below a folder of `references` that is named as one of them counts for that one alone, others for all.
     """
-    named = [set(file.parent.parts) & set(categories) for file in files]
+    root = Path(references)
+    inner = [file.parent.relative_to(root).parts if root.is_dir() else () for file in files]
+    named = [set(parts) & set(categories) for parts in inner]
     found = {name: [k for k, of in enumerate(named) if not of or name in of] for name in categories}
     if lacking := [name for name, counted in found.items() if not counted]:
         raise ValueError(f"{references} has no image for {lacking[0]}")

@@ -250,3 +250,15 @@ def test_any_kind_of_image_will_do(tmp_path, kind):
         cv2.imwrite(str(tmp_path / ("gate.jpg" if kind == "jpg" else "gate.png")), picture)
     screen = Symbols(("hate",), references=str(tmp_path))
     assert _row(screen, _plant(_scene(), ink, turn=50))["hate"] >= SURE
+
+
+def test_a_subfolder_named_as_a_category_counts_for_it_alone(tmp_path):
+    references = tmp_path / "hate" / "refs"  # what lies above the references names nothing
+    for category, name, drawing in (("hate", "wheel", _wheel), ("violence", "gate", _gate)):
+        _write(references / category, f"{name}.png", drawing(_blank()))
+    screen = Symbols(("hate", "violence"), references=str(references))
+    assert (screen.covers("hate"), screen.covers("violence")) == (["wheel"], ["gate"])
+    row = _row(screen, _plant(_scene(), _wheel(_blank())))
+    assert row["hate"] >= SURE > row["violence"]
+    with pytest.raises(ValueError, match="has no image for explicit"):
+        Symbols(("hate", "violence", "explicit"), references=str(references))

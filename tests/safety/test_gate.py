@@ -156,3 +156,29 @@ def test_an_image_and_a_clip_of_two_frames_are_judged(gate, frames):
         write_mp4(gate.footage / "a.mp4", white, 8.0)
     split = {"detector": "fixed", "min_s": 0}
     assert gate.run({"explicit": ["glow"]}, stages={"split": split})["funnel"] == {"explicit:glow": 1}
+
+
+def test_a_text_screen_that_fails_keeps_nothing_that_it_should_have_read(gate):
+    """One text that it cannot bear costs the clips of that text, and no other."""
+    (gate.folder / "filters" / "touchy.py").write_text(
+        """
+from filters.terms import Terms
+
+
+class Touchy(Terms):
+    name = "touchy"
+
+    def judge(self, texts):
+        if "bang" in "".join(texts.values()):
+            raise ValueError("cannot read this")
+        return super().judge(texts)
+"""
+    )
+    for category in gate.policy["categories"].values():
+        category["screens"]["touchy"] = {"lenient": 1.0, "standard": 1.0, "strict": 1.0}
+    for seed in (1, 2, 3):
+        write_clip(gate.footage / f"{seed}.mp4", (seed,))
+    captions = {1: "a quiet street", 2: "a bang", 3: "a swastika"}
+    rows = [{"path": f"footage/{n}.mp4", "original_caption": text} for n, text in captions.items()]
+    found = gate.run({"hate": ["touchy"]}, source=_manifest(gate.folder, rows))
+    assert found["funnel"] == {"kept": 1, "hate:no_verdict:score:error:ValueError": 1, "hate:touchy": 1}
