@@ -38,7 +38,7 @@ FAULTS = {
     "crash": ("import ctypes; ctypes.string_at(0)", "crash:signal:SIGSEGV"),
     "NaN": ("return {**good, CATEGORY: good[CATEGORY] * float('nan')}", "score:not_finite"),
     "infinity": ("return {**good, CATEGORY: good[CATEGORY] + float('inf')}", "score:not_finite"),
-    "missing column": ("return {k: v for k, v in good.items() if k != CATEGORY}", "score:missing_column"),
+    "missing column": ("return {'other' if k == CATEGORY else k: v for k, v in good.items()}", "score:missing_column"),
     "wrong type": ("return {**good, CATEGORY: 'clean'}", "score:wrong_type"),
     "wrong shape": ("return {**good, CATEGORY: good[CATEGORY][:-1]}", "score:wrong_type"),
     "empty answer": ("return {}", "score:no_answer"),

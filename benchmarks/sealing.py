@@ -80,7 +80,7 @@ def traces(out: Path, names: set[str], sources: set[str]) -> list[str]:
     found = []
     for path in sorted(path for path in out.rglob("*") if path.is_file()):
         top = path.relative_to(out).parts[0]
-        if top in ("sealed", "hashes.json", "spec.yaml") or path.parent.name.startswith("sealed-"):
+        if top in ("sealed", "spec.yaml") or path.parent.name.startswith("sealed-"):
             continue  # what is locked away for those who must act; the user's own paths
         text = (
             json.dumps(pq.read_table(path).to_pylist(), default=repr) if path.suffix == ".parquet" else path.read_text()

@@ -47,6 +47,16 @@ def source_ids(urls: Iterable[str], memory_path: Path) -> dict[str, str | InputR
         hasher.save()
 
 
+def forget(memory_path: Path, urls: set[str]) -> None:
+    """Leave nothing of these urls in the memory; they are hashed anew whenever they are asked for."""
+    if not urls or not memory_path.exists():
+        return
+    memory = json.loads(memory_path.read_bytes())
+    if urls & memory.keys():
+        kept = {url: said for url, said in memory.items() if url not in urls}
+        write_atomic(memory_path, json.dumps(kept).encode(), replace=True)
+
+
 class _Hasher:
     """The memory: url -> [size, stamp, source id]."""
 

@@ -80,7 +80,7 @@ class Ledger:
     @property
     def table(self) -> pa.Table:
         """Everything, as it is written to OUT/ledger.parquet."""
-        return pa.concat_tables([self.clips, self.others], promote_options="default")
+        return pa.concat_tables([_unnamed(self.clips, set(self.due)), self.others], promote_options="default")
 
     def where(self, *outcomes: str) -> pa.Table:
         """Clips with one of these outcomes."""
@@ -141,6 +141,18 @@ def _judged(clips: pa.Table, others: pa.Table, plan: Plan, store: Store) -> Ledg
     flagged = {name: category for name, category in zip(names, safety.flagged, strict=True) if category}
     due = tuple(sorted({sources[i] for i in np.flatnonzero(safety.due)}))
     return Ledger(decided(clips, plan, safety), others, flagged, due)
+
+
+def _unnamed(clips: pa.Table, due: set[str]) -> pa.Table:
+    """What is to be sealed is not named in the meantime, wherever a run that was stopped then is looked at."""
+    if not due:
+        return clips
+    hidden = pc.is_in(clips["source_id"], value_set=pa.array(sorted(due), pa.string()))
+    for name in ("url", "caption.original", "text.caption", "text.title", "text.transcript"):
+        place = clips.schema.get_field_index(name)
+        nothing = pa.scalar("" if name == "url" else None, pa.string())
+        clips = clips.set_column(place, clips.schema.field(name), pc.if_else(hidden, nothing, clips[name]))
+    return clips
 
 
 def _missing(location: Location) -> dict[str, Any]:

@@ -83,7 +83,10 @@ def standing_ledger(job: Run, note: Callable[[str], None]) -> Ledger:
 
 def explained(ledger: Ledger, clip: str) -> dict[str, Any]:
     """The ledger row of the clip whose id begins with `clip`."""
-    rows = [row for row in ledger.clips.to_pylist() if row["clip_id"].startswith(clip)]
+    rows = [
+        row for row in ledger.clips.to_pylist()
+        if row["clip_id"].startswith(clip) and row["source_id"] not in ledger.due
+    ]  # fmt: skip
     if len(rows) != 1:
         what = "no clip's id begins" if not rows else f"{len(rows)} clips' ids begin"
         raise SpecError(f"explain: {what} with {clip!r}")

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import ids, schema
+from curate import hashing, ids, schema
 from curate.errors import RushesError, SpecError
 from curate.plan import Plan
 from curate.sources import Location
@@ -99,7 +99,9 @@ def settle(plan: Plan, store: Store, locations: list[Location]) -> None:
     """
     screen = plan.stages.screen
     policy = screen.sealed if screen is not None else None
-    for source, row in sealed(store).items():
+    locked = sealed(store)
+    hashing.forget(store.out / "hashes.json", {place.url for place in locations if place.source_id in locked})
+    for source, row in locked.items():
         path = store.out / "sealed" / f"{row['incident']}.json"
         if path.exists() or policy is None:
             continue

@@ -111,7 +111,11 @@ def _unreadable(url: str) -> dict[str, Any] | None:
 
 
 def _measure(plan: Plan, store: Store, inputs: list[str], decode: bool) -> None:
-    needed = {*plan.measures, *(["frames"] if plan.proxied else []), *(["content"] if plan.dedup is not None else [])}
+    needed = {
+        *plan.measures,
+        *(["frames", "edges"] if plan.proxied else []),
+        *(["content"] if plan.dedup is not None else []),
+    }
     riding = sorted(needed & set(plan.pass_stages()))  # the scenes alone need neither proxies nor hashes
     rows = [
         {

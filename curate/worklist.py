@@ -14,6 +14,7 @@ from curate.errors import RushesError
 from curate.ledger import Ledger, by_source
 from curate.plan import CLIP_WORKS, Plan
 from curate.sources import Location
+from curate.stage import Screen
 from curate.store import Store, align, ids_of
 
 # Columns of a clip that the encode stage needs to find its frames.
@@ -86,7 +87,11 @@ def proxied_rows(plan: Plan, store: Store, sources: Sequence[str]) -> list[dict[
     for probe, split in zip(probes, splits, strict=True):
         for span in split["clips"] or []:
             clip = span["clip_id"]
-            lacks = [stage for stage, ids in have.items() if clip not in ids]
+            # A screen waits until the clip's ends are there: it must not judge less than it is meant to see.
+            lacks = [
+                stage for stage, ids in have.items()
+                if clip not in ids and (clip in ends or not isinstance(plan.proxied[stage], Screen))
+            ]  # fmt: skip
             if lacks and clip in parts:
                 rows[clip] = {
                     "id": clip, "need": ["proxied"], "part": parts[clip], "ends": ends.get(clip), "lacks": lacks,

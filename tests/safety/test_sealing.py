@@ -65,7 +65,7 @@ def _traces(out, footage):
     (out / "x.json").unlink()
     found = []
     for path in sorted(out.rglob("*")):
-        if path.is_file() and path.relative_to(out).parts[0] not in ("sealed", "spec.yaml", "hashes.json"):
+        if path.is_file() and path.relative_to(out).parts[0] not in ("sealed", "spec.yaml"):
             data = path.read_bytes()
             if path.suffix == ".parquet":
                 data = json.dumps(pq.read_table(path).to_pylist(), default=str).encode()
