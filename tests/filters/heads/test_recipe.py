@@ -9,7 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from curate.cli import app
+from curate.errors import RushesError
 from curate.media.writer import write_mp4
 from tests.conftest import REPO, rushes, spec_dict, write_spec
 
@@ -48,10 +51,18 @@ def _labels(run, name, numbers):
     return path
 
 
+def _call(*words):
+    """A verb of `rushes head` in this process, which saves a start of the interpreter; (exit code, what it said)."""
+    done = CliRunner().invoke(app, ["head", *map(str, words)])
+    if isinstance(done.exception, RushesError):
+        return done.exception.exit_code, str(done.exception)
+    return done.exit_code, done.output
+
+
 def _head(run, verb, *more, code=0):
-    done = rushes("head", verb, "explicit", "--dir", run / "head", *more)
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
+    exit_code, said = _call(verb, "explicit", "--dir", run / "head", *more)
+    assert exit_code == code, said
+    return said
 
 
 def test_from_labels_to_a_screen(run):
@@ -107,41 +118,39 @@ def test_what_changed_since_the_audit_is_not_promoted(run, tmp_path):
     head = tmp_path / "head"
 
     def step(verb, *more):
-        return rushes("head", verb, "explicit", "--dir", head, *more)
+        return _call(verb, "explicit", "--dir", head, *more)
 
-    assert step("train").returncode == 0
-    assert "after an audit only" in step("promote", "--out", tmp_path / "x").stderr
+    assert step("train")[0] == 0
+    assert "after an audit only" in step("promote", "--out", tmp_path / "x")[1]
     for verb in ("calibrate", "audit"):
-        assert step(verb).returncode == 0
+        assert step(verb)[0] == 0
     facts = json.loads((head / "head.json").read_text())
     policy = yaml.safe_load((REPO / "filters" / "policy" / "default.yaml").read_text())
     policy["categories"]["explicit"]["screens"]["head"]["strict"] = -0.3
     changed = write_spec(tmp_path / "policy.yaml", policy)
     (head / "head.json").write_text(json.dumps({**facts, "policy": str(changed)}))
-    assert "the policy has changed" in step("promote", "--out", tmp_path / "x").stderr
+    assert "the policy has changed" in step("promote", "--out", tmp_path / "x")[1]
     (head / "head.json").write_text(json.dumps(facts))
-    assert step("calibrate", "--missed", "0.2").returncode == 0
-    assert "after an audit only" in step("promote", "--out", tmp_path / "x").stderr
+    assert step("calibrate", "--missed", "0.2")[0] == 0
+    assert "after an audit only" in step("promote", "--out", tmp_path / "x")[1]
     assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("strategy", ["random", "loop_a", "loop_b", "boundary"])
 def test_sheets_show_what_has_no_label(strategy, run, tmp_path):
-    shutil.copytree(run / "head", tmp_path / "head")
     rows = _labels(run, "few", range(90))
-    recipe = rushes("head", "new", "explicit", "--dir", tmp_path / "h", "--run", run / "out", "--encoder", "gist")
-    assert recipe.returncode == 0, recipe.stderr
     call = ("explicit", "--dir", tmp_path / "h")
-    assert rushes("head", "label", *call, "--from", rows, "--who", "ann").returncode == 0
-    assert rushes("head", "train", *call).returncode == 0
+    assert _call("new", *call, "--run", run / "out", "--encoder", "gist")[0] == 0
+    assert _call("label", *call, "--from", rows, "--who", "ann")[0] == 0
+    assert _call("train", *call)[0] == 0
     sheet = tmp_path / "next"
-    shown = rushes("head", "label", *call, "--sheet", sheet, "--strategy", strategy, "--count", "6")
-    assert shown.returncode == 0, shown.stderr
+    code, said = _call("label", *call, "--sheet", sheet, "--strategy", strategy, "--count", "6")
+    assert code == 0, said
     items = json.loads(sheet.with_suffix(".json").read_text())["items"]
     assert 1 <= len(set(items)) == len(items) <= 6
     assert cv2.imread(str(sheet.with_suffix(".png"))).shape[1] == 6 * 192
-    answered = rushes("head", "label", *call, "--sheet", sheet, "--positives", "1", "--who", "bob")
-    assert answered.stdout == f"{len(items)} labels\n"
+    answered = _call("label", *call, "--sheet", sheet, "--positives", "1", "--who", "bob")
+    assert answered == (0, f"{len(items)} labels\n")
 
 
 def test_nobody_trains_a_head_on_minors_and_sexual_content(run, tmp_path):
@@ -150,7 +159,6 @@ def test_nobody_trains_a_head_on_minors_and_sexual_content(run, tmp_path):
         policy["categories"][name] = {**policy["categories"]["explicit"], "definition": definition}
     path = write_spec(tmp_path / "policy.yaml", policy)
     for category, said in (("minors", "default"), ("teen_content", path), ("other", path)):
-        refused = rushes("head", "new", category, "--dir", tmp_path / "h", "--run", run / "out", "--policy", said)
-        assert (refused.returncode, "no head is trained for" in refused.stderr) == (2, True)
-    wrong = rushes("head", "new", "explict", "--dir", tmp_path / "h", "--run", run / "out")
-    assert "nearest: explicit" in wrong.stderr
+        code, refused = _call("new", category, "--dir", tmp_path / "h", "--run", run / "out", "--policy", said)
+        assert (code, "no head is trained for" in refused) == (2, True)
+    assert "nearest: explicit" in _call("new", "explict", "--dir", tmp_path / "h", "--run", run / "out")[1]
