@@ -215,8 +215,8 @@ def sealed(
     names = ("incident", "at", "why", "list", "kind", "distance")
     free = sealing.cleared(job.store)
     rows = [
-        {**{name: row[name] for name in names}, "cleared": source in free}
-        for source, row in sealing.incidents(job.store).items()
+        {**{name: row[name] for name in names}, "cleared": row["incident"] in free}
+        for row in sealing.incidents(job.store)
     ]
     lines = [f"{r['incident']}  {r['at']}  {r['why']}{'  cleared' if r['cleared'] else ''}" for r in rows]
     _say({"sealed": rows}, as_json, lines or ["nothing is sealed"])

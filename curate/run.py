@@ -168,12 +168,12 @@ class Run:
 
     def _sealed(self, compute: bool) -> Ledger:
         """The ledger once everything that is to be sealed is."""
-        ledger = self.ledger()
+        ledger = self.ledger(compute)
         while ledger.due:
             sealing.seal(self.store, [sealing.incident(source, sealing.MINORS) for source in ledger.due])
-            ledger = self.ledger()
+            ledger = self.ledger(compute)
         sealing.settle(self.plan, self.store, self.locations)
-        return self.ledger(compute) if compute else ledger
+        return ledger
 
     def _clips(self, ledger: Ledger) -> Ledger:
         """Caption, check and encode what is wanted; a keeper that fails gives its place to the next of its cluster."""

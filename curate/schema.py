@@ -172,11 +172,13 @@ DEDUP = table(
 )
 
 SEALED = table(
+    column("seal_id", pa.string(), "", "of the source, why, and the lists that it was held against"),
     _ID,
     column("why", pa.string(), "", "known: it holds material of a list; minors: sexual content with a minor signal"),
     column("list", pa.string(), "", "list that it matches; null for minors"),
     column("kind", pa.string(), "", "what matches: sha256 of the file, pdq or phash of a frame; null for minors"),
     column("distance", pa.int32(), "bits of 256", "of the frame's hash to the listed one; 0 for a file"),
+    column("lists", pa.string(), "", "digest of all lists of known material at the time; null for minors"),
     _operational("incident", pa.string(), "random name of the incident, the only one that is shown"),
     _operational("at", pa.string(), "when it was sealed, UTC"),
 )

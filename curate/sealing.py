@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import hashing, ids, schema
+from curate import hashing, ids, schema, snapshots
 from curate.errors import RushesError, SpecError
 from curate.plan import Plan
 from curate.sources import Location
@@ -31,40 +31,51 @@ KNOWN, MINORS = "known", "minors"
 _TO_CLEAR = 2  # people
 
 
-def incident(source: str, why: str, **facts: Any) -> Row:
+def incident(source: str, why: str, lists: str | None = None, **facts: Any) -> Row:
     """The row of one sealed source; all that is ever written of it. facts: list, kind, distance of a match."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"source_id": source, "why": why, "incident": secrets.token_hex(6), "at": now, **facts}
+    named = {"seal_id": ids.fingerprint([source, why, lists])[:32], "incident": secrets.token_hex(6), "at": now}
+    return {**named, "source_id": source, "why": why, "lists": lists, **facts}
 
 
-def incidents(store: Store) -> dict[str, Row]:
-    """Every incident by source, cleared ones included."""
-    return {row["source_id"]: row for row in store.read(SEALED.name, SEALED.schema).to_pylist()}
+def incidents(store: Store) -> list[Row]:
+    """Every incident, cleared ones included."""
+    return store.read(SEALED.name, SEALED.schema).to_pylist()
 
 
 def cleared(store: Store) -> set[str]:
-    """Sources whose match two people have called false."""
+    """Incidents whose match two people have called false."""
     people: dict[str, set[str]] = {}
     for row in store.read(CLEARED.name, CLEARED.schema).to_pylist():
         people.setdefault(row["incident"], set()).add(row["person"].casefold())
-    return {s for s, row in incidents(store).items() if len(people.get(row["incident"], ())) >= _TO_CLEAR}
+    return {name for name, who in people.items() if len(who) >= _TO_CLEAR}
 
 
 def sealed(store: Store) -> dict[str, Row]:
     """The incident of every source that is sealed now."""
     free = cleared(store)
-    return {source: row for source, row in incidents(store).items() if source not in free}
+    return {row["source_id"]: row for row in incidents(store) if row["incident"] not in free}
+
+
+def excused(plan: Plan, store: Store) -> set[str]:
+    """Sources that pass the gate unasked: their match with these very lists was called false. A new list asks again."""
+    free, now = cleared(store), lists_digest(plan)
+    return {row["source_id"] for row in incidents(store) if row["incident"] in free and row["lists"] == now}
+
+
+def lists_digest(plan: Plan) -> str | None:
+    """What the lists of known material are at present, all together."""
+    return ids.fingerprint(sorted(plan.known.sha256))[:32] if plan.known is not None else None
 
 
 def seal(store: Store, rows: Iterable[Row]) -> int:
-    """Commit incidents of sources that have none; how many there were."""
-    have = incidents(store)
-    fresh: list[Row] = [
-        {**row, "outcome": "ok", "reason": "", "detail": ""} for row in rows if row["source_id"] not in have
-    ]
-    if fresh:
-        store.commit([store.write_part(SEALED.name, schema.rows_to_table(fresh, SEALED.schema))])
-    return len(fresh)
+    """Commit incidents that are not there; how many there were."""
+    have = {row["seal_id"] for row in incidents(store)}
+    fresh = {row["seal_id"]: {**row, "outcome": "ok", "reason": "", "detail": ""} for row in rows}
+    new: list[Row] = [row for name, row in fresh.items() if name not in have]
+    if new:
+        store.commit([store.write_part(SEALED.name, schema.rows_to_table(new, SEALED.schema))])
+    return len(new)
 
 
 def clear(store: Store, name: str, person: str) -> int:
@@ -73,7 +84,7 @@ def clear(store: Store, name: str, person: str) -> int:
     Raises:
         SpecError: there is no such incident, it is not a match, or nobody is named.
     """
-    found = [row for row in incidents(store).values() if row["incident"] == name]
+    found = [row for row in incidents(store) if row["incident"] == name]
     if not found:
         raise SpecError(f"sealed: there is no incident {name!r}; `rushes sealed OUT` lists them")
     if found[0]["why"] != KNOWN:
@@ -103,15 +114,17 @@ def settle(plan: Plan, store: Store, locations: list[Location]) -> None:
     hashing.forget(store.out / "hashes.json", {place.url for place in locations if place.source_id in locked})
     for source, row in locked.items():
         path = store.out / "sealed" / f"{row['incident']}.json"
-        if path.exists() or policy is None:
+        if path.exists():
+            continue
+        revoke(store, source)
+        if policy is None:
             continue
         what = policy.policy if isinstance(policy.policy, str) else "command"
         urls = sorted(location.url for location in locations if location.source_id == source)
         facts = {k: row[k] for k in ("incident", "why", "list", "kind", "distance", "at", "source_id")}
         note = {**facts, "urls": urls, "policy": what, "contact": policy.contact}
-        revoke(store, source)
         if what == "purge":
-            purge(store, source)
+            purge(store, source, locations)
         if what == "command":
             _hand_over(list(policy.policy), note)
         with storage_errors(path):
@@ -150,29 +163,46 @@ def revoke(store: Store, source: str) -> bool:
     clips = clips_of(store, source)
     if not (dataset / "receipt.json").exists():
         return False
-    held = (
-        ids_of(read_columns(path, ["clip_id"]), "clip_id") for path in sorted((dataset / "clips").glob("*.parquet"))
-    )
-    if not any(clips & shard for shard in held):
+    shards = sorted((dataset / "clips").glob("*.parquet"))
+    if not any(clips & ids_of(read_columns(shard, ["clip_id"]), "clip_id") for shard in shards):
         return False
-    write_atomic(dataset / "receipt.json", json.dumps({"revoked": "it holds material that was sealed since"}).encode(),
-                 replace=True)  # fmt: skip
+    said = json.dumps({"revoked": "it holds material that was sealed since"}).encode()
+    write_atomic(dataset / "receipt.json", said, replace=True)
+    snapshots.forget(store.out, "export")  # should the match turn out to be false, the same dataset is made again
     return True
 
 
-def purge(store: Store, source: str) -> None:
-    """Delete every stored row of a source and its clips, but for the incident."""
-    gone = pa.array(sorted({source, *clips_of(store, source)}), pa.string())
+def purge(store: Store, source: str, locations: list[Location]) -> None:
+    """Delete every stored row of a source, its clips and the texts that are theirs alone, but for the incident."""
+    gone = {source, *clips_of(store, source)}
+    texts = _texts_of(store, source, gone, locations)
     for table in store.tables():
         if table in (SEALED.name, CLEARED.name):
             continue
         for part in store.parts(table):
             names = _names(store, part.path)
-            key = next((name for name in ("clip_id", "source_id") if name in names), None)
-            if key is None or not pc.any(pc.is_in(read_columns(store.out / part.path, [key])[key], gone)).as_py():
+            key = next((name for name in ("clip_id", "source_id", "text_id") if name in names), None)
+            wanted = pa.array(sorted(texts if key == "text_id" else gone), pa.string())
+            if key is None or not pc.any(pc.is_in(read_columns(store.out / part.path, [key])[key], wanted)).as_py():
                 continue
             rows = read_columns(store.out / part.path, names)
-            store.replace(part, rows.filter(pc.invert(pc.is_in(rows[key], gone))))
+            store.replace(part, rows.filter(pc.invert(pc.is_in(rows[key], wanted))))
+
+
+def _texts_of(store: Store, source: str, gone: set[str], locations: list[Location]) -> set[str]:
+    """Ids of captions of these clips, given or written, that no other clip has."""
+    theirs: set[str] = set()
+    others: set[str] = set()
+    for location in locations:
+        said = location.meta.get("original_caption") or []
+        lines = [said] if isinstance(said, str) else [row["text"] for row in said]
+        (theirs if location.source_id == source else others).update(map(ids.text_id, lines))
+    for table in store.tables():
+        if table.startswith("caption-"):
+            for row in store.read(table, schema.CAPTION, ["clip_id", "short", "dense"]).to_pylist():
+                lines = [text for text in (row["short"], row["dense"]) if text]
+                (theirs if row["clip_id"] in gone else others).update(map(ids.text_id, lines))
+    return theirs - others - {ids.text_id("")}
 
 
 def _names(store: Store, path: str) -> list[str]:
@@ -185,12 +215,13 @@ def _names(store: Store, path: str) -> list[str]:
 
 
 def rematch(plan: Plan, store: Store, locations: list[Location]) -> int:
-    """Hold what is stored of every source against the lists as they are now, without decoding; how many were sealed."""
-    if plan.known is None:
-        return 0
+    """Hold what is stored of every source against lists that have changed, without decoding; how many were sealed."""
+    digest = lists_digest(plan)
+    if digest is None or snapshots.finished(store.out).get(KNOWN) == digest:
+        return 0  # whatever was stored since passed the gate with these very lists
     from filters.known_hashes import FrameHashes
 
-    found = [matched(location.source_id, match) for location in locations
+    found = [matched(plan, location.source_id, match) for location in locations
              if location.source_id and (match := plan.known.matches_file(location.source_id)) is not None]  # fmt: skip
     table = plan.tables["known_hashes"]
     split = store.read(plan.tables["split"].name, schema.SPLIT, ["source_id", "clips"]).to_pylist()
@@ -203,10 +234,13 @@ def rematch(plan: Plan, store: Store, locations: list[Location]) -> int:
                 continue
             match = plan.known.matches_frames(FrameHashes.from_row(row))
             if match is not None:
-                found.append(matched(source, match))
-    return seal(store, [row for row in found if row["source_id"] not in cleared(store)])
+                found.append(matched(plan, source, match))
+    count = seal(store, [row for row in found if row["source_id"] not in excused(plan, store)])
+    snapshots.finish(store.out, KNOWN, digest)
+    return count
 
 
-def matched(source: str, match: Any) -> Row:
+def matched(plan: Plan, source: str, match: Any) -> Row:
     """The incident of a source that matches a list."""
-    return incident(source, KNOWN, list=match.list_name, kind=match.kind, distance=match.distance)
+    facts = {"list": match.list_name, "kind": match.kind, "distance": match.distance}
+    return incident(source, KNOWN, lists_digest(plan), **facts)

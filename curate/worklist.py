@@ -23,7 +23,7 @@ _SPAN = ("source_id", "kind", "fps", "stream_index", "time_base", "start_pts", "
 
 def media_rows(plan: Plan, store: Store, locations: list[Location]) -> list[dict[str, Any]]:
     """Sources that lack a probe, a split, or a measurement of one of their clips."""
-    locked, free = sealing.sealed(store), sealing.cleared(store)
+    locked, free = sealing.sealed(store), sealing.excused(plan, store)
     sources = {source: places for source, places in by_source(locations).items() if source not in locked}
     names = pa.array(list(sources), pa.string())
     probes = align(store.read(plan.tables["probe"].name, schema.PROBE, ["source_id", "outcome"]), "source_id", names)

@@ -46,7 +46,7 @@ class MediaWork:
             # What was measured is held back until the last frame has passed the gate.
             results = list(self._read(row, alive, KnownGate(self.plan)))
         except KnownMaterial as found:
-            yield "sealed", sealing.matched(row["id"], found.match)
+            yield "sealed", sealing.matched(self.plan, row["id"], found.match)
             return
         yield from results
 

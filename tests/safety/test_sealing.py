@@ -110,6 +110,10 @@ def test_two_people_may_clear_a_match_and_nobody_else(footage, tmp_path):
     assert ("sealed", "sealed:known") in _outcomes(_run(tmp_path, footage, known))
     rushes("sealed", tmp_path / "out", "--clear", name, "--by", "bob")
     assert not any(outcome == "sealed" for outcome, _ in _outcomes(_run(tmp_path, footage, known)))
+    _list(tmp_path / "known.txt", entries_of_pictures([_picture(41), _picture(50)]))
+    again = _run(tmp_path, footage, known)
+    assert ("sealed", "sealed:known") in _outcomes(again), "a changed list asks again"
+    assert "split" not in json.loads(again.stdout)["computed"]
 
 
 @pytest.mark.parametrize("policy", ["hold", "purge", "command"])
