@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from curate import cli_head, cli_screen
-from curate.errors import Interrupted, RushesError, Terminated
+from curate.errors import Interrupted, RushesError, Terminated, UnscreenedData
 
 app = typer.Typer(
     help="Rushes: raw footage to a video model.", no_args_is_help=True, add_completion=False,
@@ -282,7 +282,8 @@ def main() -> None:
     try:
         app()
     except RushesError as error:
-        typer.echo(f"error: {error}", err=True)
+        named = f"{type(error).__name__}: " if isinstance(error, UnscreenedData) else ""
+        typer.echo(f"error: {named}{error}", err=True)
         sys.exit(error.exit_code)
 
 

@@ -27,7 +27,7 @@ import torch
 
 from curate.dataset.reader import Dataset
 from curate.dataset.receipts import uncalibrated_categories, unscreened_categories, verify_receipt
-from curate.errors import RushesError, StorageError
+from curate.errors import RushesError, StorageError, UnscreenedData
 from trainer.checkpoint import storing, write_json
 from trainer.config import SCHEDULING, TrainConfig, read_config
 from trainer.data import TrainingData
@@ -217,7 +217,8 @@ def main(argv: list[str] | None = None) -> int:
         config = read_config(args.config, TrainConfig)
         result = train(args.dataset, args.out, config, on_step=_reporter(config.steps))
     except RushesError as error:
-        print(f"error: {error}", file=sys.stderr)
+        named = f"{type(error).__name__}: " if isinstance(error, UnscreenedData) else ""  # the run tells it by its name
+        print(f"error: {named}{error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:  # what is written names itself; this is a dataset that cannot be read any more
         print(f"error: the disk refused: {error}", file=sys.stderr)

@@ -152,7 +152,8 @@ def _run(arguments: list[str], what: str) -> None:
     if code == Interrupted("").exit_code:
         raise KeyboardInterrupt
     if code == SpecError.exit_code:
-        raise (UnscreenedData if "screened" in last or "receipt" in last else SpecError)(last.removeprefix("error: "))
+        refused = last.startswith(f"error: {UnscreenedData.__name__}: ")
+        raise (UnscreenedData if refused else SpecError)(last.removeprefix("error: ").removeprefix("UnscreenedData: "))
     if code != 0:
         raise RushesError(
             f"{what} ended with exit code {code}: {last or 'no message'}; run again to go on from its last checkpoint"
