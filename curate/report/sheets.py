@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -33,7 +34,7 @@ _TEXTS = ["caption.original", "caption.short", "caption.dense", "check.short", "
 def sheets(plan: Plan, store: Store, ledger: Ledger) -> dict[str, Any]:
     """Cards of every group, with their pictures."""
     seed, rejected = plan.spec.seed, ledger.where("rejected")
-    seen = rejected.filter(_may_be_shown(rejected))
+    seen = rejected.filter(_may_be_shown(rejected, ledger.flagged))
     kept = _rows(plan, chosen(ledger.where("kept"), seed, SHOWN))
     shown = _rows(plan, by_reason(seen, seed, SHOWN))
     duplicates = _rows(plan, chosen(ledger.where("duplicate"), seed, PAIRS))
@@ -46,7 +47,7 @@ def sheets(plan: Plan, store: Store, ledger: Ledger) -> dict[str, Any]:
         "kept_of": ledger.where("kept").num_rows,
         "rejected": [_card(plan, row, pictures) for row in shown],
         "rejected_of": seen.num_rows,
-        "unseen": _unseen(rejected),
+        "unseen": _unseen(rejected, ledger.flagged),
         "duplicates": [_pair(plan, row, beside, pictures) for row in duplicates],
         "duplicates_of": ledger.where("duplicate").num_rows,
         "copies": _copies(ledger),
@@ -78,10 +79,13 @@ def by_reason(clips: pa.Table, seed: int, most: int) -> pa.Table:
     return clips.take(pa.array([i for _, _, i in first], pa.int64()))
 
 
-def _may_be_shown(clips: pa.Table) -> pa.BooleanArray:
-    """Clips that were measured and that no safety screen stopped."""
-    rows = zip(clips["too_short"].to_pylist(), clips["stage"].to_pylist(), strict=True)
-    return pa.array([not short and stage not in REQUIRED_CATEGORIES for short, stage in rows], pa.bool_())
+def _may_be_shown(clips: pa.Table, flagged: Mapping[str, str]) -> pa.BooleanArray:
+    """Clips that were measured and that no safety screen takes out, whatever else stopped them first."""
+    rows = zip(*(clips[name].to_pylist() for name in ("clip_id", "too_short", "stage")), strict=True)
+    return pa.array(
+        [not short and stage not in REQUIRED_CATEGORIES and clip not in flagged for clip, short, stage in rows],
+        pa.bool_(),
+    )
 
 
 def _rows(plan: Plan, clips: pa.Table) -> list[Row]:
@@ -133,10 +137,10 @@ def _pair(plan: Plan, row: Row, beside: dict[str, Row], pictures: dict[str, Stri
     }
 
 
-def _unseen(rejected: pa.Table) -> str:
+def _unseen(rejected: pa.Table, flagged: Mapping[str, str]) -> str:
     """Rejected clips that are not shown, and why."""
     short = sum(map(bool, rejected["too_short"].to_pylist()))
-    screened = rejected.num_rows - short - sum(_may_be_shown(rejected).to_pylist())
+    screened = rejected.num_rows - short - sum(_may_be_shown(rejected, flagged).to_pylist())
     parts = {
         "below the minimum length (never measured, so there is no picture)": short,
         "stopped by a safety screen": screened,

@@ -66,6 +66,9 @@ def test_what_a_safety_screen_stopped_is_named_and_not_shown(job: Opened) -> Non
     assert stopped
     shown = {card["clip"] for card in (*view["kept"], *view["rejected"], *view["captions"])}
     assert not shown & set(stopped)
+    first = ledger.where("rejected")["clip_id"].to_pylist()
+    flagged = Ledger(ledger.clips, ledger.others, dict.fromkeys(first, "hate"))
+    assert not {card["clip"] for card in sheets(run.plan, run.store, flagged)["rejected"]} & set(first)
     assert f"{len(stopped)} clips stopped by a safety screen" in view["unseen"]
 
 
