@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from curate.errors import SpecError
 from curate.files import absolute_path, is_local, local_path
 from curate.spec import Spec
+from curate.spec_screen import Screen
 
 
 def load_spec(path: Path | str, overrides: list[str] | None = None) -> Spec:
@@ -98,14 +99,44 @@ def _plain(value: Any) -> Any:
 
 
 def absolute(spec: Spec) -> Spec:
-    """The same spec with local source paths (globs too) and the output absolute; it means the same from any folder."""
+    """The same spec with local source paths (globs too), files of screens and the output absolute: the same from any
+    folder.
+    """
     sources = tuple(
         source.model_copy(update={"path": _anchored(source.path)})
         if source.path is not None and is_local(source.path)
         else source
         for source in spec.sources
     )
-    return spec.model_copy(update={"sources": sources, "output": str(Path(spec.output).absolute())})
+    stages = spec.stages
+    if stages.screen is not None:
+        stages = stages.model_copy(update={"screen": _anchored_screen(stages.screen)})
+    return spec.model_copy(update={"sources": sources, "stages": stages, "output": str(Path(spec.output).absolute())})
+
+
+# Parameters of screens that may name a file or a folder.
+_FILES = frozenset({"file", "lists", "model", "prompts", "references"})
+
+
+def _anchored_screen(screen: Screen) -> Screen:
+    """The screens with every file and folder absolute."""
+    said = {
+        category: {
+            name: {key: _here(value) if key in _FILES else value for key, value in params.items()}
+            for name, params in screens.items()
+        }
+        for category, screens in screen.categories.items()
+    }
+    files = {name: _here(getattr(screen, name)) for name in ("known_hashes", "evaluation")}
+    policy = _here(screen.policy) if screen.policy.endswith((".yaml", ".yml")) else screen.policy
+    return screen.model_copy(update={**said, **files, "policy": policy})
+
+
+def _here(value: Any) -> Any:
+    """A text that names something in this folder as an absolute path, and those of a list."""
+    if isinstance(value, list | tuple):
+        return type(value)(_here(item) for item in value)
+    return str(Path(value).absolute()) if isinstance(value, str) and value and os.path.exists(value) else value
 
 
 def _anchored(path: str) -> str:

@@ -18,7 +18,7 @@ from curate.errors import UnscreenedData
 
 REQUIRED_CATEGORIES = ("explicit", "violence", "hate")
 UNSCREENED = "unscreened"
-_LEAST_DIGITS = 8  # of a policy's sha256 that name it
+LEAST_DIGITS = 8  # of a policy's sha256 that name it
 
 
 def canonical_json(value: Any) -> bytes:
@@ -89,7 +89,7 @@ def _check_policy(dataset_dir: Path, receipt: dict[str, Any], wanted: str | None
         return
     used = policy if isinstance(policy, dict) else {"name": "none", "profile": "", "sha256": ""}
     names = (used["name"], f"{used['name']}/{used['profile']}")
-    if wanted in names or (len(wanted) >= _LEAST_DIGITS and used["sha256"].startswith(wanted)):
+    if wanted in names or (len(wanted) >= LEAST_DIGITS and used["sha256"].startswith(wanted)):
         return
     raise UnscreenedData(
         f"{dataset_dir} was screened by the policy {names[1]} ({used['sha256'][:12]}), and `train.require_policy` "

@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from curate.dataset.receipts import LEAST_DIGITS
 from curate.errors import Interrupted, RushesError, SpecError, StorageError, Terminated, UnscreenedData
 from curate.plan import Plan
+from curate.policy import Policy
 from curate.spec import REQUIRED_CATEGORIES
 from curate.store import write_atomic
 
@@ -50,7 +52,7 @@ def refuse_unscreened(plan: Plan) -> None:
     train, policy, screen = plan.spec.train, plan.policy, plan.stages.screen
     names = {policy.name, f"{policy.name}/{screen.profile}"} if policy is not None and screen is not None else set()
     wanted = train.require_policy
-    if wanted is not None and wanted not in names and not (policy is not None and policy.sha256.startswith(wanted)):
+    if wanted is not None and wanted not in names and not _begins(policy, wanted):
         raise UnscreenedData(
             f"train.require_policy wants {wanted}, and the spec screens by {min(names, default='none')}"
         )
@@ -67,6 +69,11 @@ def refuse_unscreened(plan: Plan) -> None:
                 "refuse the dataset: add a head of `rushes head`, measure them with `rushes screen eval`, or accept it "
                 f"with `train: {{allow_uncalibrated: [{category}]}}`"
             )
+
+
+def _begins(policy: Policy | None, wanted: str) -> bool:
+    """Whether a policy is named by the beginning of its sha256, as the trainer accepts it."""
+    return policy is not None and len(wanted) >= LEAST_DIGITS and policy.sha256.startswith(wanted)
 
 
 def train(plan: Plan, dataset: Path, run_dir: Path) -> None:

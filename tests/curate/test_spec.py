@@ -313,3 +313,29 @@ def test_what_only_a_plan_finds_names_the_file_and_the_line_too(tmp_path, old, n
     assert old in GOOD
     with pytest.raises(SpecError, match=says):
         _load(tmp_path, GOOD.replace(old, new))
+
+
+def test_files_of_screens_are_the_same_from_any_folder(tmp_path, monkeypatch):
+    from curate.spec_file import absolute
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("refs", "more"):
+        (tmp_path / name).mkdir()
+    for name in ("p.yaml", "known.txt", "terms.yaml", "e.json"):
+        (tmp_path / name).touch()
+    screen = {
+        "policy": "p.yaml", "explicit": [{"symbols": {"references": "refs"}}], "violence": ["nudenet"],
+        "hate": [{"terms": {"lists": ["hate", "terms.yaml"]}}], "gore": [{"symbols": {"references": "more"}}],
+        "known_hashes": "known.txt", "evaluation": "e.json", "sealed": {"policy": "hold", "contact": "a@b"},
+    }  # fmt: skip
+    raw = {"name": "x", "sources": [{"path": "."}], "output": "out", "stages": [{"screen": screen}]}
+    found = absolute(parse(raw)).stages.screen
+    here = str(tmp_path)
+    assert found.policy == f"{here}/p.yaml"
+    assert found.known_hashes == (f"{here}/known.txt",)
+    assert found.evaluation == f"{here}/e.json"
+    assert found.explicit == {"symbols": {"references": f"{here}/refs"}}
+    assert found.categories["gore"] == {"symbols": {"references": f"{here}/more"}}
+    assert found.hate == {"terms": {"lists": ["hate", f"{here}/terms.yaml"]}}
+    assert found.violence == {"nudenet": {}}
+    assert parse(dump(absolute(parse(raw)))) == absolute(parse(raw))
