@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
 
 from curate.media.writer import write_mp4
+from curate.stage import Clip, scored
 from tests.conftest import REPO, rushes, spec_dict, write_clip, write_spec
 
 SCREEN = '''
@@ -73,7 +75,10 @@ def clips(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("act", ACTS)
+FAST = ("raises", "hangs", "nan", "crash")  # the others are told apart below, without a run
+
+
+@pytest.mark.parametrize("act", [pytest.param(act, marks=() if act in FAST else pytest.mark.slow) for act in ACTS])
 def test_no_verdict_is_not_kept(act, clips, tmp_path):
     does, reason = ACTS[act]
     policy = _glare(tmp_path, does)
@@ -107,3 +112,17 @@ def test_a_screen_is_no_score_and_a_score_no_screen(clips, tmp_path):
         done = rushes("run", write_spec(tmp_path / "s.yaml", raw), env=env, cwd=tmp_path)
         assert done.returncode == 2
         assert says in done.stderr
+
+
+@pytest.mark.parametrize("act", sorted(set(ACTS) - {"hangs", "crash"}))
+def test_every_fault_has_its_own_reason(act):
+    """The row of the clip alone says it: what is raised or answered never leaves `scored`."""
+    does, reason = ACTS[act]
+    space: dict[str, Any] = {}
+    exec(compile(SCREEN.format(act=does), "glare.py", "exec"), space)
+    frames = np.zeros((3, 64, 96, 3), np.uint8)
+    clip = Clip("c", 96, 64, 3, 1.0, (0.0, 0.5, 1.0))
+    row = scored(space["Glare"](("explicit",)), frames, clip)
+    assert (row["outcome"], row["reason"]) == ("quarantined", reason)
+    assert scored(space["Glare"](("explicit",)), frames[:0], clip)["reason"] == "score:no_frames"
+    assert scored(space["Glare"](("explicit",)), frames + 90, clip)["explicit"] == pytest.approx(90 / 255)
