@@ -11,8 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import settings
 
 from curate.media.writer import write_image, write_mp4
+
+# Machines are shared and busy: no timing decides a test.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 REPO = Path(__file__).parent.parent
 SHARED = REPO.parent / "shared"
