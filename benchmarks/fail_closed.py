@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,13 +18,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
-import yaml
 
+from benchmarks.gated import REPO, gated
 from benchmarks.result import show
 from curate.media.writer import write_mp4
+from curate.registry import resolve
 
-REPO = Path(__file__).parent.parent
 BATCH = 16
 # What a screen does to a marked clip, and the reason that must stand in the clip's row.
 FAULTS = {
@@ -127,36 +123,19 @@ def tiny_models(folder: Path) -> dict[str, dict[str, Any]]:
 
 def outcomes(folder: Path, screen: str, params: dict[str, Any], on: str) -> dict[str, str]:
     """Outcome and reason of every clip, by file name."""
-    from curate.registry import resolve
-
-    work = folder / f"{screen}-{on}"
-    shutil.copytree(REPO / "filters", work / "filters", ignore=shutil.ignore_patterns("__pycache__"))
     acts = "\n".join(
         f"            if number == {n}:\n                {act}" for n, (act, _) in enumerate(FAULTS.values())
     )
-    text = FAULTY.format(screen=screen, module=screen, kind=resolve("screen", screen).__name__, acts=acts, on=on)
-    (work / "filters" / "faulty.py").write_text(text)
-    policy = yaml.safe_load((REPO / "filters" / "policy" / "default.yaml").read_text())
-    # Random models say something of everything: the threshold lies where it divides the clips.
-    rules = policy["categories"]["explicit"]["screens"]
-    rules["faulty"] = {"lenient": 0.5, "standard": 0.5, "strict": 0.5}
-    (work / "policy.yaml").write_text(yaml.safe_dump(policy))
-    asked = {"explicit": [{"faulty": params}], "violence": [], "hate": []}
+    source = FAULTY.format(screen=screen, module=screen, kind=resolve("screen", screen).__name__, acts=acts, on=on)
     spec = {
-        "name": "faults", "sources": [{"path": str(folder / "clips")}], "output": str(work / "out"),
+        "name": f"{screen}-{on}", "sources": [{"path": str(folder / "clips")}],
         "stages": [
             {"split": {"detector": "fixed", "min_s": 0.5}},
-            {"screen": {"policy": str(work / "policy.yaml"), **asked}},
+            {"screen": {"explicit": [{"faulty": params}], "violence": [], "hate": []}},
         ],
         "engine": {"workers": 2, "shard_rows": BATCH, "limits": {"stall_seconds": 8, "attempts": 1, "memory_gib": 8}},
     }  # fmt: skip
-    (work / "spec.yaml").write_text(yaml.safe_dump(spec))
-    env = {**os.environ, "PYTHONPATH": f"{work}{os.pathsep}{REPO}", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "curate.cli", "run", str(work / "spec.yaml"), "--until", "dedup", "--json"]
-    done = subprocess.run(command, cwd=work, env=env, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"{screen}: {done.stderr[-2000:]}")
-    rows = pq.read_table(work / "out" / "ledger.parquet", columns=["url", "outcome", "reason"]).to_pylist()
+    rows = gated(folder / f"{screen}-{on}", spec, {"faulty": source})
     return {row["url"].rsplit("/", 1)[1]: f"{row['outcome']} {row['reason']}".strip() for row in rows}
 
 

@@ -77,7 +77,7 @@ class Learner:
         if self.name == "cnn":
             self.encoder = Cnn(cnn.train(pictures[~held], labels[~held], self.seed, epochs=25))
         self.head = fit(self.encoder.encode(pictures[~held]), labels[~held])
-        self.bias = max(0.0, bias_for(self.head.decide(self.encoder.encode(pictures[held])), labels[held], 0.01))
+        self.bias = bias_for(self.head.decide(self.encoder.encode(pictures[held])), labels[held], 0.01)
 
     def features(self, made: np.ndarray) -> np.ndarray:
         """(N, T, D) of clips (N, T, H, W, 3)."""

@@ -11,9 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from fractions import Fraction
@@ -22,12 +19,10 @@ from typing import Any
 
 import av
 import numpy as np
-import pyarrow.parquet as pq
-import yaml
 
+from benchmarks.gated import gated
 from benchmarks.result import show
 
-REPO = Path(__file__).parent.parent
 WINDOW_S = 0.5
 SECONDS = 5.0
 TICK = Fraction(1, 1200)
@@ -103,23 +98,14 @@ def make(folder: Path, seed: int) -> dict[str, tuple[bool, float]]:
 
 def found_in(folder: Path) -> dict[str, bool]:
     """Whether the run rejected each file for its white stretch."""
-    shutil.copytree(REPO / "filters", folder / "filters", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "filters" / "white.py").write_text(SCREEN)
-    policy = yaml.safe_load((REPO / "filters" / "policy" / "default.yaml").read_text())
-    policy["categories"]["explicit"]["screens"]["white"] = {"lenient": 0.6, "standard": 0.6, "strict": 0.6}
-    (folder / "policy.yaml").write_text(yaml.safe_dump(policy))
-    screen = {"policy": str(folder / "policy.yaml"), "explicit": ["white"], "violence": [], "hate": []}
     spec = {
-        "name": "sampling", "sources": [{"path": str(folder / "clips")}], "output": str(folder / "out"),
-        "stages": [{"split": {"detector": "fixed", "min_s": 0}}, {"screen": screen}], "engine": {"workers": 2},
+        "name": "sampling", "sources": [{"path": str(folder / "clips")}], "engine": {"workers": 2},
+        "stages": [
+            {"split": {"detector": "fixed", "min_s": 0}},
+            {"screen": {"explicit": ["white"], "violence": [], "hate": []}},
+        ],
     }  # fmt: skip
-    (folder / "spec.yaml").write_text(yaml.safe_dump(spec))
-    env = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{REPO}"}
-    command = [sys.executable, "-m", "curate.cli", "run", str(folder / "spec.yaml"), "--until", "dedup", "--json"]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(done.stderr[-2000:])
-    rows = pq.read_table(folder / "out" / "ledger.parquet", columns=["url", "outcome", "reason"]).to_pylist()
+    rows = gated(folder / "run", spec, {"white": SCREEN}, level=0.6)
     unexpected = {row["reason"] for row in rows} - {"", "explicit:white"}
     if unexpected:
         raise SystemExit(f"unexpected outcomes: {unexpected}")

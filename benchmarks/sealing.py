@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,15 +19,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow.parquet as pq
-import yaml
 
+from benchmarks.gated import REPO, gated
 from benchmarks.result import show
 from curate.hashing import source_ids
 from curate.media.writer import write_mp4
 from filters._hash_entries import entries_of_pictures
 from filters._hash_lists import write_list
 
-REPO = Path(__file__).parent.parent
 SHARED = REPO.parent / "shared"
 HEIGHT, WIDTH, FPS = 144, 256, 16.0
 EACH = 10  # sources of every kind
@@ -109,7 +106,7 @@ def measure(seed: int, data: Path | None, scratch: Path) -> dict[str, Any]:
     write_list(scratch / "known.txt", "procedural", entries_of_pictures(listed), datetime.now(UTC).date())
     sources = [{"path": str(footage)}, *([{"path": str(data)}] if data is not None else [])]
     spec = {
-        "name": "sealing", "sources": sources, "output": str(scratch / "out"),
+        "name": "sealing", "sources": sources,
         "stages": [
             {"split": {"detector": "fast", "min_s": 0.5}}, {"score": ["motion"]},
             {"screen": {"explicit": [], "violence": [], "hate": [], "known_hashes": str(scratch / "known.txt"),
@@ -118,18 +115,14 @@ def measure(seed: int, data: Path | None, scratch: Path) -> dict[str, Any]:
         ],
         "engine": {"workers": 2},
     }  # fmt: skip
-    (scratch / "spec.yaml").write_text(yaml.safe_dump(spec))
-    command = [sys.executable, "-m", "curate.cli", "run", str(scratch / "spec.yaml"), "--json"]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(done.stderr[-2000:])
-    out = scratch / "out"
+    rows = gated(scratch / "run", spec)
+    out = scratch / "run" / "out"
     notes = [json.loads(path.read_text()) for path in sorted((out / "sealed").glob("*.json"))]
     sealed = {url.rsplit("/", 1)[1] for note in notes for url in note["urls"]}
     wanted = {path.name for path in footage.glob("planted-*")}
     ids = source_ids([str(footage / name) for name in sorted(wanted)], scratch / "ids.json")
     found = {kind: sum(name in sealed for name in wanted if kind.replace(" ", "-") in name) for kind in kinds}
-    ledger = pq.read_table(out / "ledger.parquet", columns=["outcome"])["outcome"].to_pylist()
+    ledger = [row["outcome"] for row in rows]
     return {
         "planted": len(wanted), "sealed": found, "not_sealed": sorted(wanted - sealed),
         "benign_sealed": sorted(sealed - wanted), "traces": traces(out, wanted, {str(i) for i in ids.values()}),

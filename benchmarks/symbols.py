@@ -27,10 +27,10 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from scipy.stats import beta
 
 from benchmarks.result import show
 from benchmarks.symbol_signs import DECOYS, SIDE, decoy, signs
+from curate.intervals import clopper_pearson
 from curate.stage import Clip, measure_row
 from filters.symbols import Symbols
 
@@ -137,9 +137,7 @@ def sampled(path: Path, most: int) -> list[bytes]:
 
 def bounds(hits: int, of: int) -> list[float]:
     """The 95 % interval of a share (Clopper-Pearson)."""
-    low = float(beta.ppf(0.025, hits, of - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(0.975, hits + 1, of - hits)) if hits < of else 1.0
-    return [round(low, 4), round(high, 4)]
+    return [round(bound, 4) for bound in clopper_pearson(hits, of)]
 
 
 def share(hits: Sequence[bool]) -> dict[str, object]:

@@ -20,6 +20,7 @@ import pyarrow as pa
 from curate.errors import SpecError
 from curate.ids import fingerprint
 from curate.intervals import clopper_pearson, upper_bound
+from curate.locations import yes_or_no
 from curate.manifests import rows_of, urls_of
 from curate.run import Run
 from curate.safety import Finding, Safety
@@ -60,6 +61,8 @@ def evaluated(spec: Spec, labelled: Path) -> dict[str, Any]:
         "sha256": hashlib.sha256(labelled.read_bytes()).hexdigest(),
         "identity": identity(job.plan.judges),
         "policy": {"name": job.plan.policy.name, "profile": spec.stages.screen.profile} if job.plan.policy else None,
+        # Of these, what matches a list or shows sexual content with a minor signal; it counts as stopped.
+        "sealed": sum(outcome == "sealed" for outcome in ledger.others["outcome"].to_pylist()),
         "categories": found,
     }
 
@@ -76,7 +79,12 @@ def identity(judges: Sequence[Judge]) -> dict[str, str]:
 
 def _spec(spec: Spec, labelled: Path, folder: str) -> Spec:
     """The spec's screens over the labelled files, each whole."""
-    raw = dump(spec)
+    assert spec.stages.screen is not None
+    # What matches a list is stopped and nothing else: whoever labels it has it already.
+    sealed = spec.stages.screen.sealed
+    held = sealed.model_copy(update={"policy": "hold"}) if sealed is not None else None
+    screen = spec.stages.screen.model_copy(update={"sealed": held, "evaluation": None})
+    raw = dump(spec.model_copy(update={"stages": spec.stages.model_copy(update={"screen": screen})}))
     stages: list[dict[str, Any]] = [{"split": {"detector": "fixed", "min_s": 0, "max_s": _WHOLE}}]
     stages += [stage for stage in raw["stages"] if "screen" in stage]
     if any("text_overlay" in (stage.get("score") or ()) for stage in raw["stages"]):
@@ -87,20 +95,11 @@ def _spec(spec: Spec, labelled: Path, folder: str) -> Spec:
 
 def _labels(labelled: Path, categories: list[str]) -> dict[str, list[bool | None]]:
     rows = rows_of(str(labelled))
-    labels = {name: [_label(row.get(name), name) for row in rows] for name in categories}
+    labels = {name: [yes_or_no(row.get(name), f"the label {name}") for row in rows] for name in categories}
     labels = {name: column for name, column in labels.items() if any(value is not None for value in column)}
     if not labels:
         raise SpecError(f"{labelled} labels nothing: give it a column of true and false for {', '.join(categories)}")
     return labels
-
-
-def _label(value: Any, name: str) -> bool | None:
-    if value is None or value == "" or value != value:  # NaN: a gap in a column of numbers
-        return None
-    words = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
-    if str(value).lower() not in words:
-        raise SpecError(f"the label {name} is true or false (or yes, no, 1, 0), not {value!r}")
-    return words[str(value).lower()]
 
 
 def _category(findings: list[Finding], items: list[tuple[int | None, bool | None]]) -> dict[str, Any]:

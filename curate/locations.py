@@ -60,7 +60,8 @@ def metadata(source: Source, row: dict[str, Any], where: str) -> dict[str, Any]:
             f"{where}: unknown source_class {meta['source_class']!r}; {nearest(meta['source_class'], SOURCE_CLASSES)}; "
             "map another column, or leave it aside with `columns: {source_class: null}`"
         )
-    meta["is_synthetic"] = _yes_or_no(pick("is_synthetic"), where)
+    synthetic = yes_or_no(pick("is_synthetic"), f"{where}: is_synthetic")
+    meta["is_synthetic"] = UNKNOWN if synthetic is None else str(synthetic).lower()
     for name in ("original_caption", "transcript"):
         meta[name] = _timed(pick(name), name, where)
     title = pick("title")
@@ -79,16 +80,15 @@ def _clean(text: str) -> str:
     return _SURROGATES.sub(_REPLACEMENT, text)
 
 
-def _yes_or_no(value: Any, where: str) -> str:
-    if value is None:
-        return UNKNOWN
+def yes_or_no(value: Any, where: str) -> bool | None:
+    """A cell that says true or false, or nothing (null, empty, NaN, `unknown`). Raises SpecError for anything else."""
+    if not _says(value):
+        return None
     # A column of numbers with gaps is one of floats: 1.0 is 1.
     text = str(int(value) if isinstance(value, float) and value.is_integer() else value).strip().lower()
-    if text in (*_YES, *_NO):
-        return "true" if text in _YES else "false"
-    if text == UNKNOWN:
-        return UNKNOWN
-    raise SpecError(f"{where}: is_synthetic is true or false (or yes, no, 1, 0), not {value!r}")
+    if text in (*_YES, *_NO, UNKNOWN):
+        return None if text == UNKNOWN else text in _YES
+    raise SpecError(f"{where} is true or false (or yes, no, 1, 0), not {value!r}")
 
 
 def _timed(value: Any, name: str, where: str) -> str | list[dict[str, Any]] | None:

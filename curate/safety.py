@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -123,22 +123,29 @@ class Safety:
         answered = np.array([outcome == "ok" for outcome in outcomes], bool) & np.isfinite(values)
         values[~answered] = np.nan
         faults = np.array([reason or "score:no_answer" for reason in reasons], object)
-        return Finding(judge, values, waiting, faults, lambda i: self._moment(judge, i))
+        finding = Finding(judge, values, waiting, faults, lambda i: spans()[i])
+        spans = cache(lambda: self._spans(finding))  # read once for all, when the first is asked for
+        return finding
 
-    def _moment(self, judge: Judge, clip: int) -> dict[str, Any]:
-        """When the worst moment of a clip begins and ends, in seconds from its start."""
-        wanted = self._clips["clip_id"].slice(clip, 1)
-        row = self._moments(judge.stage, [by_frame(judge.category), "times_s"], wanted).to_pylist()[0]
-        levels, times = row[by_frame(judge.category)], row["times_s"]
-        if not levels or not times:
-            return {}
-        first = last = int(np.argmax(levels))
-        stop = judge.thresholds.stop
-        while first > 0 and levels[first - 1] >= stop:
-            first -= 1
-        while last + 1 < len(levels) and levels[last + 1] >= stop:
-            last += 1
-        return {"from_s": round(times[first], 3), "to_s": round(times[last], 3)}
+    def _spans(self, finding: Finding) -> dict[int, dict[str, Any]]:
+        """For every hit when its worst moment begins and ends, in seconds from the clip's start."""
+        judge, hits = finding.judge, np.flatnonzero(finding.hits)
+        columns = [by_frame(judge.category), "times_s"]
+        rows = self._moments(judge.stage, columns, self._clips["clip_id"].take(hits)).to_pylist()
+        return {
+            int(i): _span(row[columns[0]], row[columns[1]], float(finding.limits[i]))
+            for i, row in zip(hits, rows, strict=True)
+        }
+
+
+def _span(levels: list[float], times_s: list[float], limit: float) -> dict[str, Any]:
+    """The stretch around the worst moment in which every look reaches the limit."""
+    first = last = int(np.argmax(levels))
+    while first > 0 and levels[first - 1] >= limit:
+        first -= 1
+    while last + 1 < len(levels) and levels[last + 1] >= limit:
+        last += 1
+    return {"from_s": round(times_s[first], 3), "to_s": round(times_s[last], 3)}
 
 
 def _said(clips: pa.Table, judge: Judge, texts: Mapping[str, str]) -> Finding:

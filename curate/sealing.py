@@ -185,7 +185,7 @@ def purge(store: Store, source: str, locations: list[Location]) -> None:
             wanted = pa.array(sorted(texts if key == "text_id" else gone), pa.string())
             if key is None or not pc.any(pc.is_in(read_columns(store.out / part.path, [key])[key], wanted)).as_py():
                 continue
-            rows = read_columns(store.out / part.path, names)
+            rows = store.standing(part, read_columns(store.out / part.path, names), key)
             store.replace(part, rows.filter(pc.invert(pc.is_in(rows[key], wanted))))
 
 

@@ -169,8 +169,7 @@ def _waves(side: int, share: float) -> np.ndarray:
 def _picked(side: int, start: float, end: float) -> np.ndarray:
     """(64, side) float32: PDQ's points between two places of a line of a small frame, which needs no blur.
 
-    PDQ itself picks the nearest pixel, which at 96 pixels lies up to half a point off: 16 bits from the hash of the
-    full picture in the median of 108 real frames and 32 at most. Linear interpolation at `SHIFT`: 8, and 22.
+    PDQ itself picks the nearest pixel, which at 96 pixels lies up to half a point off.
     """
     place = start + (np.arange(_pdq.SIDE) + 0.5 + SHIFT) * (end - start) / _pdq.SIDE - 0.5
     place = np.clip(place, np.ceil(start), max(np.ceil(start), np.floor(end) - 1))  # not between the picture and a bar

@@ -1,8 +1,7 @@
-"""The nearest of many 256-bit hashes to any of a few: each is compared with each, exactly, 2.5 ns of CPU a pair.
+"""The nearest of many 256-bit hashes to any of a few: each is compared with each, exactly.
 
 N known hashes, R rows that are asked for, both (N or R, 32) uint8; inside they are four words of 64 bits. A frame has
-4 to 8 rows with content, so a second of footage costs 60 ms against a million entries. (Grouping the rows of successive
-frames spared a tenth of it on real footage, which is not worth its code.)
+4 to 8 rows with content. What a frame costs prints `benchmarks.known_hashes`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """NudeNet's detector: its weights come in its wheel (AGPL-3.0, hence the extra), on ONNX Runtime, one thread.
 
 (H, W, 3) uint8 RGB. The package is given BGR, as it reads files; its version 3.4.2 turns that round once more than its
-model seems to want (RGB gives a ninth more of detections on real footage), but what it gives is what its users know.
+model seems to want (`python -m benchmarks.nudenet --swapped` counts more faces so), but what it gives is what its users
+know.
 """
 
 from __future__ import annotations

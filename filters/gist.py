@@ -35,13 +35,13 @@ class Gist(Score):
 
     def measure(self, frames_THWC: np.ndarray, clip: Clip) -> Mapping[str, Any]:
         """Measure (T, H, W, 3) uint8 frames."""
-        vector = np.mean([_describe(frame) for frame in frames_THWC], axis=0)
+        vector = np.mean([describe(frame) for frame in frames_THWC], axis=0)
         vector /= max(float(np.linalg.norm(vector)), 1e-9)
         named = {name: share for name, share in colour_shares(frames_THWC).items() if share >= NAMED}
         return {"vector": vector.tolist(), "colours": list(named), "shares": list(named.values())}
 
 
-def _describe(frame_HWC: np.ndarray) -> np.ndarray:
+def describe(frame_HWC: np.ndarray) -> np.ndarray:
     """Colour and gradient layout of one frame, (176,) float32, each half at most of length 1."""
     small = cv2.resize(frame_HWC, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)

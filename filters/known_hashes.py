@@ -1,7 +1,7 @@
 """Hashes of every sampled frame, to be compared with lists of hashes of known material (`filters._hash_lists`).
 
-(T, H, W, 3) uint8 on the grid of `phash`, which costs no further scaling: at 96 pixels PDQ lies 8 of 256 bits from that
-of the full picture (median of 108 real frames; 22 at most), at 256 no nearer. The row holds all that is compared, so a
+(T, H, W, 3) uint8 on the grid of `phash`, which costs no further scaling: larger frames bring PDQ no nearer to that of
+the full picture. The row holds all that is compared, so a
 new list is matched without decoding: `FrameHashes.from_row(row)`. Two pictures of each frame, as it is and without
 black bars, and four centre crops of each, as `filters._frame_hashes` says.
 """

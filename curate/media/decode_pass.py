@@ -246,7 +246,12 @@ class DecodePass:
     def _edges(self, clip: Row, first: int, end: int) -> Row:
         """The clip's first and last frame as proxies, where the grid did not take them."""
         on_grid = self.spools[PROXY].indices(first, end)
-        found = [(n, self._ends.frame(n)) for n in sorted({first, end - 1} - on_grid)]
+        try:
+            found = [(n, self._ends.frame(n)) for n in sorted({first, end - 1} - on_grid)]
+        except Unreachable:
+            raise
+        except InputRejected as error:
+            return {"clip_id": clip["clip_id"], **fault_columns(error.reason, error.detail)}
         times = [self.scene.seconds(self.scene.pts(n)) - clip["start_s"] for n, _ in found]
         pixels_THWC = np.stack([frame_HWC for _, frame_HWC in found]) if found else np.empty((0, 1, 1, 3), np.uint8)
         return {"clip_id": clip["clip_id"], **stored(pixels_THWC, times)}

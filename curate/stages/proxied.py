@@ -42,16 +42,12 @@ class ProxiedWork:
                 return
         shape = row["width"], row["height"], row["num_frames"], row["duration_s"]
         grid = _decoded(row["id"], found), Clip(row["id"], *shape, tuple(found["times_s"]))
-        whole: tuple[np.ndarray, Clip] | None = None
+        screened = any(isinstance(self.plan.proxied[stage], Screen) for stage in row["lacks"])
+        whole = _with_ends(*grid, ends) if screened else grid
         for stage in row["lacks"]:
             alive()
             score = self.plan.proxied[stage]
-            if isinstance(score, Screen):
-                whole = whole or _with_ends(*grid, ends)
-            yield (
-                stage,
-                {"clip_id": row["id"], **scored(score, *(whole if whole and isinstance(score, Screen) else grid))},
-            )
+            yield stage, {"clip_id": row["id"], **scored(score, *(whole if isinstance(score, Screen) else grid))}
 
     def _found(self, stage: str, part: str, clip: str) -> Row:
         """The stored row of a clip. A part is read once for all its clips: what it weighs is bounded."""

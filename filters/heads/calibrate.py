@@ -17,7 +17,9 @@ LEAST_POSITIVES = 20
 
 
 def bias_for(scores_N: np.ndarray, labels_N: np.ndarray, missed_share: float = 0.01) -> float:
-    """What to add to the scores so that at most this share of the positives is below 0.
+    """What to add to the scores so that at most this share of the positives is below 0; never less than nothing.
+
+    Few positives may all score high by chance: the head's own boundary is never made stricter for them.
 
     Raises:
         SpecError: too few positives to say anything.
@@ -30,7 +32,7 @@ def bias_for(scores_N: np.ndarray, labels_N: np.ndarray, missed_share: float = 0
         )
     may_miss = int(np.floor(missed_share * len(positives)))
     # A positive at the threshold is found: the value of the first that must be, lowered by its last bit.
-    return float(-np.nextafter(positives[may_miss], -np.inf))
+    return max(0.0, float(-np.nextafter(positives[may_miss], -np.inf)))
 
 
 def measured(scores_N: np.ndarray, labels_N: np.ndarray) -> dict[str, Any]:

@@ -14,6 +14,8 @@ import numpy as np
 
 from curate.errors import SpecError
 from curate.registry import nearest
+from filters.gist import SIDE, describe
+from filters.gist import Gist as Layout
 from filters.heads.artifact import Artifact
 
 NAMES = ("gist", "cnn", "open_clip")
@@ -34,14 +36,12 @@ class Encoder(Protocol):
 class Gist:
     """Layout of colours and gradients (filters/gist.py)."""
 
-    name, side = "gist", 64
-    fingerprint = "gist-1"
+    name, side = "gist", SIDE
+    fingerprint = f"gist-{Layout.version}"
 
     def encode(self, pictures_NHWC: np.ndarray) -> np.ndarray:
         """(N, 176) float32."""
-        from filters.gist import _describe
-
-        return np.stack([_describe(picture) for picture in pictures_NHWC])
+        return np.stack([describe(picture) for picture in pictures_NHWC])
 
 
 class Cnn:
@@ -95,7 +95,9 @@ def encoder(name: str, params: dict[str, Any], weights: dict[str, np.ndarray] | 
     if name == "gist":
         return Gist()
     if name == "cnn":
-        return Cnn(weights or {})
+        if not weights:
+            raise SpecError("the encoder cnn comes with a head that was trained with it; name gist or open_clip here")
+        return Cnn(weights)
     if name == "open_clip":
         return OpenClip(params["model"])
     raise SpecError(f"unknown encoder {name!r}; {nearest(name, NAMES)}")

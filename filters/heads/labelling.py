@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from curate.errors import SpecError
+from curate.locations import yes_or_no
 from curate.manifests import rows_of
 from filters.heads.recipe import Recipe
 from filters.heads.sheet import write_sheet
-
-_WORDS = {"true": True, "1": True, "1.0": True, "yes": True, "false": False, "0": False, "0.0": False, "no": False}
 
 
 def read_labels(path: Path) -> dict[str, bool]:
@@ -20,10 +19,10 @@ def read_labels(path: Path) -> dict[str, bool]:
     """
     labels: dict[str, bool] = {}
     for number, row in enumerate(rows_of(str(path)), 1):
-        said = str(row.get("label", "")).lower()
-        if not row.get("item") or said not in _WORDS:
+        label = yes_or_no(row.get("label"), f"{path} row {number}: the label")
+        if not row.get("item") or label is None:
             raise SpecError(f"{path} row {number}: `item` and `label` (true or false) are needed, not {row!r:.120}")
-        labels[str(row["item"])] = _WORDS[said]
+        labels[str(row["item"])] = label
     return labels
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from datetime import UTC, datetime
 
 import pytest
 
+from filters._hash_lists import Entry, write_list
 from tests.conftest import rushes, spec_dict, write_clip, write_spec
 from tests.safety.test_gate import _glowing
 
@@ -90,3 +93,22 @@ def test_coverage_says_some_not_all(gate):
     said = rushes("screen", "coverage", "--spec", spec).stdout
     assert "hate: terms covers some, not all:" in said
     assert "swastika" in said
+
+
+def test_listed_material_is_stopped_and_nothing_is_handed_over(gate):
+    """And an evaluation that the spec names already is not asked: it may be the one that is to be replaced."""
+    _glowing(gate.folder / "a.mp4", 1.0)
+    digest = hashlib.sha256((gate.folder / "a.mp4").read_bytes()).hexdigest()
+    known, told = gate.folder / "known.list", gate.folder / "told"
+    write_list(known, "known", [Entry("sha256", digest)], datetime.now(UTC).date())
+    (gate.folder / "labelled.csv").write_text("path,explicit\na.mp4,true\n")
+    sealed = {"policy": ["touch", str(told)], "contact": "safety@example.org"}
+    screen = {
+        "explicit": ["glow"],
+        "evaluation": str(gate.folder / "none"),
+        "known_hashes": [str(known)],
+        "sealed": sealed,
+    }
+    found = _eval(gate, gate.folder / "labelled.csv", screen)
+    assert (found["sealed"], found["categories"]["explicit"]["all"]["misses"]) == (1, 0)
+    assert not told.exists()
