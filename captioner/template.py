@@ -6,11 +6,10 @@ objects: it stands in until a model describes the pictures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from curate.errors import SpecError
-from curate.stage import Caption
+from curate.captioning import KINDS, Alive, Answer, Ask, Prompt
 
 # Upper ends of each class and the words for it, from the lowest up. None: nothing worth saying.
 # Motion in short sides per second: codec noise of a frozen shot stays below 0.002; a person who talks before a still
@@ -50,7 +49,8 @@ class Template:
     """Describes clips in a short and a dense caption; the same columns give the same words."""
 
     name: ClassVar[str] = "template"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
+    reads_frames: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = (
         "duration_s",
         "width",
@@ -65,19 +65,27 @@ class Template:
         "gist.shares",
     )
     uses: ClassVar[tuple[str, ...]] = ("camera.motion", "text_overlay.strings", *BOX)
-    kinds: ClassVar[tuple[str, ...]] = ("short", "dense")
+    batch_rows: ClassVar[int] = 64
+    prompts: ClassVar[Mapping[str, Prompt]] = {kind: Prompt("template", kind, "") for kind in KINDS}
 
-    def __init__(self, kinds: Sequence[str] = kinds) -> None:
-        unknown = [kind for kind in kinds if kind not in self.kinds]
-        if unknown:
-            raise SpecError(f"captioner template has no kind {unknown[0]!r}; it writes {', '.join(self.kinds)}")
-        self.wanted = tuple(kinds)
+    def identity(self) -> Mapping[str, Any]:
+        """Its code is all that it is."""
+        return {}
 
-    def describe(self, clips: Sequence[Mapping[str, Any]]) -> list[Caption]:
-        """Return one caption a clip; a clip is a row with `clip_id` and those of the columns in `needs` it has."""
-        return [self._describe(clip) for clip in clips]
+    def about(self, kind: str) -> tuple[str, str]:
+        """Name and version."""
+        return self.name, str(self.version)
 
-    def _describe(self, clip: Mapping[str, Any]) -> Caption:
+    def ready(self) -> None:
+        """It always is."""
+
+    def describe(self, asks: Sequence[Ask], alive: Alive) -> Iterator[Answer]:
+        """Answer from the facts of each ask, those of the columns in `needs` and `uses` that it has."""
+        for ask in asks:
+            yield Answer(ask.ref, self.texts(ask.facts)[ask.prompt.kind])
+
+    def texts(self, clip: Mapping[str, Any]) -> dict[str, str]:
+        """The caption of each kind."""
         still = clip["num_frames"] == 1
         width, height = _picture(clip)
         facts = {
@@ -92,12 +100,10 @@ class Template:
         }
         what = f"A {facts['orientation']} image" if still else f"A {facts['orientation']} video"
         length = "" if still else f" of {_seconds(clip['duration_s'])}"
-        texts = {
+        return {
             "short": _sentence(what + length, facts["colours"], facts["motion"] and f"with {facts['motion']}"),
             "dense": _dense(what + length, clip, facts),
         }
-        said = {name: fact for name, fact in facts.items() if fact is not None}
-        return Caption(clip["clip_id"], {kind: texts[kind] for kind in self.wanted}, self.name, said)
 
 
 def _dense(what: str, clip: Mapping[str, Any], facts: Mapping[str, str | None]) -> str:

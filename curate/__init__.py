@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from curate.captioning import Answer, Ask, Captioner, Pictures, Prompt
     from curate.errors import (
         InputRejected,
         Interrupted,
@@ -22,16 +23,17 @@ if TYPE_CHECKING:
     from curate.run import Outcome, Run
     from curate.spec import Spec
     from curate.spec_file import load_spec
-    from curate.stage import Caption, Captioner, Clip, Detector, Fault, Frames, Score, Screen, column
+    from curate.stage import Clip, Detector, Fault, Frames, Score, Screen, column
     from curate.store import Store
 
 __all__ = [
-    "Caption", "Captioner", "Clip", "Detector", "Fault", "Frames", "InputRejected", "Interrupted", "Ledger",
-    "Outcome", "Run", "RushesError", "Score", "Screen", "Spec", "SpecError", "StageCrashed", "StorageError", "Store",
-    "UnscreenedData", "column", "load_spec",
+    "Answer", "Ask", "Captioner", "Clip", "Detector", "Fault", "Frames", "InputRejected", "Interrupted", "Ledger",
+    "Outcome", "Pictures", "Prompt", "Run", "RushesError", "Score", "Screen", "Spec", "SpecError", "StageCrashed",
+    "StorageError", "Store", "UnscreenedData", "column", "load_spec",
 ]  # fmt: skip
 
 _HOME = {
+    "captioning": ("Answer", "Ask", "Captioner", "Pictures", "Prompt"),
     "errors": (
         "InputRejected",
         "Interrupted",
@@ -45,7 +47,7 @@ _HOME = {
     "run": ("Outcome", "Run"),
     "spec": ("Spec",),
     "spec_file": ("load_spec",),
-    "stage": ("Caption", "Captioner", "Clip", "Detector", "Fault", "Frames", "Score", "Screen", "column"),
+    "stage": ("Clip", "Detector", "Fault", "Frames", "Score", "Screen", "column"),
     "store": ("Store",),
 }
 

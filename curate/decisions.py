@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from curate.captioning import KINDS
 from curate.plan import CLIP_WORKS, Plan
 from curate.safety import Finding, Safety
 from curate.sources import CONFLICT, SEPARATOR
@@ -181,28 +182,35 @@ def _duplicates(clips: pa.Table, safety: Safety, verdicts: _Verdicts) -> None:
     )  # fmt: skip
 
 
-def good_captions(clips: pa.Table) -> dict[str, list[str | None]]:
-    """Captions of each clip by kind, None where there is none or where its check found a fault."""
-    from captioner.checks import check
+def good_captions(clips: pa.Table, plan: Plan) -> dict[str, list[str | None]]:
+    """Captions of each clip by kind, None where there is none or where its faults take it out.
 
+    A dense caption whose faults say `fall_back` is replaced by the short one, if that is good.
+    """
+    from captioner.checks import action, check
+
+    checks = plan.stages.check
+    overrides = checks.actions if checks is not None else {}
+    originals = clips["caption.original"].to_pylist()
     texts: dict[str, list[str | None]] = {
-        "original": [
-            t if t is not None and not check(t, "original") else None for t in clips["caption.original"].to_pylist()
-        ]
+        "original": [t if t is not None and not check(t, "original") else None for t in originals]
     }
-    for kind in ("short", "dense"):
+    for kind in KINDS:
         name = f"caption.{kind}"
         given = clips[name].to_pylist() if name in clips.schema.names else [None] * clips.num_rows
         faults = clips[f"check.{kind}"].to_pylist() if f"check.{kind}" in clips.schema.names else [None] * len(given)
-        texts[kind] = [None if fault else text for text, fault in zip(given, faults, strict=True)]
+        does = [action(codes or (), overrides) for codes in faults]
+        shorter = texts.get("short", [None] * len(given))
+        instead = {"accept": given, "fall_back": shorter, "quarantine": [None] * len(given)}
+        texts[kind] = [instead[what][i] for i, what in enumerate(does)]
     return texts
 
 
 def _captions(clips: pa.Table, plan: Plan, verdicts: _Verdicts) -> None:
     """A clip whose every caption is faulty has nothing to train on."""
-    good = good_captions(clips)
+    good = good_captions(clips, plan)
     none = np.array([not any(texts) for texts in zip(*good.values(), strict=True)], bool)
-    faults = {kind: clips[f"check.{kind}"].to_pylist() for kind in ("short", "dense")}
+    faults = {kind: clips[f"check.{kind}"].to_pylist() for kind in KINDS}
     verdicts.stop(
         none, "quarantined", "check", "caption:none_usable", lambda i: {kind: rows[i] for kind, rows in faults.items()}
     )

@@ -15,7 +15,7 @@ import pyarrow as pa
 from curate.errors import SpecError
 from curate.policy import load_policy
 from curate.registry import build, nearest, resolve
-from curate.screening import calibrations, judges, known_lists
+from curate.screening import calibrations, judges, known_lists, refuse_unscreened_to_leave
 from curate.spec import Rule, Spec
 from curate.stage import PROXY, Score, Screen
 from curate.tables import Table as Table
@@ -91,6 +91,8 @@ class Plan:
                 self.rules[name] = self._check_rule(name, rule)
         with said_at("stages", "caption"):
             self.captioner = self._captioner()
+        with said_at("stages", "check"):
+            self._check_checks()
         with said_at("stages", "encode"):
             self._check_multiple()
         self.tables = tables_of(self)
@@ -169,16 +171,41 @@ class Plan:
         return {name: score for name, score in self.measures.items() if score.reads == "proxies"}
 
     def _captioner(self) -> Any:
-        if self.stages.caption is None:
+        spec = self.stages.caption
+        if spec is None:
             return None
-        captioner = build("captioner", self.stages.caption.with_, self.stages.caption.params, own=("with", "kinds"))
+        own = ("with", *(name for name in type(spec).model_fields if name != "with_"))
+        captioner = build("captioner", spec.with_, spec.params, own=own)
         known = self._measured_columns()
         # Only what the bytes decide: metadata may change without the clip's id, and so without the caption's key.
         known |= {name for name, kind in CLIP_COLUMNS.items() if kind == "number"}
-        for need in captioner.needs:
+        try:
+            from captioner.prompting import fact_columns
+
+            self._facts = fact_columns(spec.facts)
+        except ValueError as error:
+            raise SpecError(f"caption: {error}") from error
+        for need in (*captioner.needs, *self._facts):
             if need not in known:
                 raise SpecError(f"caption: {captioner.name} reads {need!r}; add its score to `score:`")
+        serves = self.spec.engine.resources.get("caption")
+        if serves is not None and serves.serve and captioner.name != "server":
+            raise SpecError("engine.resources.caption.serve: only the captioner `server` talks to one")
+        if getattr(captioner, "leaves_the_host", False):
+            refuse_unscreened_to_leave(self.stages.screen)
         return captioner
+
+    def _check_checks(self) -> None:
+        from captioner.checks import CODES
+
+        check = self.stages.check
+        known = self._measured_columns()
+        for code in check.actions if check else ():
+            if code not in CODES:
+                raise SpecError(f"check.actions: unknown code {code!r}; {nearest(code, tuple(CODES))}")
+        for noun, name in check.counts.items() if check else ():
+            if name not in known:
+                raise SpecError(f"check.counts.{noun}: no score of the spec has a column {name!r}")
 
     def _measured_columns(self) -> set[str]:
         return {f"{name}.{field.name}" for name, score in self.scores.items() for field in score.fields}
@@ -189,7 +216,19 @@ class Plan:
         if self.captioner is None:
             return []
         measured = self._measured_columns()
-        return [*self.captioner.needs, *(name for name in self.captioner.uses if name in measured)]
+        used = [name for name in self.captioner.uses if name in measured]
+        return list(dict.fromkeys(["duration_s", *self.captioner.needs, *self._facts, *used]))
+
+    @property
+    def check_columns(self) -> list[str]:
+        """Measured columns that a caption may contradict."""
+        from captioner.evidence import COLUMNS
+
+        check = self.stages.check
+        if check is None:
+            return []
+        measured = self._measured_columns()
+        return [*(name for name in COLUMNS if name in measured), *check.counts.values()]
 
     @property
     def crops(self) -> bool:

@@ -121,7 +121,7 @@ def digest_of(job: Run) -> str:
         "clip_id": set(clips["clip_id"].to_pylist()),
     }
     encoded = clips.filter(pc.is_in(clips["stage"], value_set=pa.array(["", *CLIP_WORKS])))
-    late = {"clip_id": set(encoded["clip_id"].to_pylist()), "text_id": set(wanted_texts(ledger))}
+    late = {"clip_id": set(encoded["clip_id"].to_pylist()), "text_id": set(wanted_texts(job.plan, ledger))}
     digests = {}
     for stage, table in job.plan.tables.items():
         if stage == SEALED.stage:

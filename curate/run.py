@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 import yaml
 
 from curate import sealing, snapshots
-from curate.engines import Engine, Shard, cores, make_engine
+from curate.engines import Engine, Shard, make_engine, workers_of
 from curate.errors import RushesError, SpecError, StorageError, TooManyQuarantined
 from curate.ledger import Ledger, build, by_source, funnel
-from curate.plan import CLIP_WORKS, Plan
+from curate.plan import Plan
 from curate.sources import Location, scan
 from curate.spec import Spec
 from curate.spec_file import absolute, dump
@@ -28,7 +28,7 @@ from curate.stages import dedup, export, learn
 from curate.store import Store, remove_litter, storage_errors, write_atomic
 from curate.worklist import clip_rows, media_rows, proxied_rows, refuse_bad_texts, shards, text_rows
 
-STEPS = ("split", "dedup", "encode", "export", "train", "sample", "report")
+STEPS = ("split", "dedup", "caption", "encode", "export", "train", "sample", "report")
 # What verbs that only look may have left in an output folder before its first run.
 _OURS = frozenset({"hashes.json", "footage"})
 Progress = Callable[[str, int, int], None]  # step, rows done, rows to do
@@ -124,8 +124,8 @@ class Run:
             sealing.settle(self.plan, self.store, self.locations)
             self._media()
             ledger = self._sealed(compute="dedup" in wanted)
-            if "encode" in wanted:
-                ledger = self._clips(ledger)
+            if "caption" in wanted:
+                ledger = self._clips(ledger, encodes="encode" in wanted)
         finally:
             self.close()
         self._write_ledger(ledger)
@@ -175,15 +175,28 @@ class Run:
         sealing.settle(self.plan, self.store, self.locations)
         return ledger
 
-    def _clips(self, ledger: Ledger) -> Ledger:
-        """Caption, check and encode what is wanted; a keeper that fails gives its place to the next of its cluster."""
-        works = [stage for stage in CLIP_WORKS if stage in self.plan.tables]
-        tried: set[str] = set()
-        while rows := [row for row in clip_rows(self.plan, self.store, ledger) if row["id"] not in tried]:
-            tried |= {row["id"] for row in rows}
-            self._compute("encode", works, rows)
-            ledger = self._sealed(compute=True)  # a caption may say what no screen saw
-        if "text" in self.plan.tables:
+    def _clips(self, ledger: Ledger, encodes: bool) -> Ledger:
+        """Caption, check and encode what is wanted; a keeper that fails gives its place to the next of its cluster.
+
+        Captions and their checks are whole before anything is encoded: a caption may say what no screen saw.
+        """
+        steps = {"caption": ["caption"], "check": ["check"], "encode": ["latent", "mp4"]}
+        steps = {step: [work for work in works if work in self.plan.tables] for step, works in steps.items()}
+        if not encodes:
+            del steps["encode"]
+        tried: dict[str, set[str]] = {step: set() for step in steps}
+        while True:
+            for step, works in steps.items():
+                rows = clip_rows(self.plan, self.store, ledger, works)
+                rows = [row for row in rows if row["id"] not in tried[step]]
+                if rows:
+                    tried[step] |= {row["id"] for row in rows}
+                    self._compute(step, works, rows)
+                    ledger = self._sealed(compute=True)
+                    break
+            else:
+                break
+        if encodes and "text" in self.plan.tables:
             self._compute("text", ["text"], text_rows(self.plan, self.store, ledger))
             refuse_bad_texts(self.plan, self.store, ledger)
         return ledger
@@ -229,8 +242,11 @@ class Run:
         if not rows:
             return
         self._engine = self._engine or make_engine(self.spec, self.out)
-        workers = self.spec.engine.workers or cores()
-        cut = shards(rows, self.spec.engine.shard_rows, workers)
+        workers, size = workers_of(self.spec, works), self.spec.engine.shard_rows
+        if step == "caption":  # a model is busy only while it has enough to choose from
+            self.plan.captioner.ready()
+            size = max(size, self.plan.captioner.batch_rows)
+        cut = shards(rows, size, workers)
         done = 0
         self.progress(step, 0, len(rows))
         results = self._engine.run(works, cut)

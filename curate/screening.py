@@ -13,6 +13,7 @@ from typing import Any
 from curate.errors import SpecError
 from curate.policy import Category, Policy, Thresholds
 from curate.registry import build, nearest, resolve
+from curate.spec import REQUIRED_CATEGORIES
 from curate.spec import Screen as ScreenSpec
 from curate.stage import PROXY, Screen
 
@@ -122,3 +123,17 @@ def _check_sealed(spec: ScreenSpec, found: list[Judge]) -> None:
             f"screen: {why} can seal sources: say what then with `sealed: {{policy: hold | purge | [COMMAND...], "
             "contact: WHO}}`; there is no default, since duties differ by country (docs/safety/known-material.md)"
         )
+
+
+def refuse_unscreened_to_leave(spec: ScreenSpec | None) -> None:
+    """Clips may leave this host only where something was looked for in each required category.
+
+    Raises:
+        SpecError: some category is not screened.
+    """
+    for name in REQUIRED_CATEGORIES:
+        if spec is None or not spec.categories[name]:
+            raise SpecError(
+                f"caption: only screened clips leave this host, and nothing screens for {name}: "
+                "add a screen, or serve the model on loopback"
+            )

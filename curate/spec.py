@@ -105,14 +105,30 @@ class Rule(Model):
 
 
 class CaptionSpec(OpenModel):
-    """The captioner and the kinds that it writes. Other keys are its parameters."""
+    """The captioner, the kinds that it writes, and how it is asked. Other keys are its parameters.
+
+    ask_again: how often an answer that is not accepted is asked for again, with another prompt. window_s: a longer clip
+    gets its dense caption window by window. max_frames: most frames of a question. facts: what the prompt is told of
+    what was measured: duration, camera, text, motion.
+    """
 
     with_: str = Field("template", alias="with")
     kinds: tuple[Literal["short", "dense"], ...] = ("short", "dense")
+    ask_again: int = Field(default=1, ge=0, le=4)
+    window_s: float | None = Field(default=None, gt=0)
+    max_frames: int = Field(default=16, ge=1)
+    facts: tuple[str, ...] = ()
 
 
 class Check(Model):
-    """Caption checks; a clip is quarantined when every caption of it that training may use fails."""
+    """Caption checks; a clip is quarantined when every caption of it that training may use fails.
+
+    actions: what becomes of a caption with a fault, where it is not to be the default. counts: columns that say how
+    many of a thing there are, by its noun: `{person: people.count}`.
+    """
+
+    actions: dict[str, Literal["accept", "fall_back", "quarantine"]] = {}
+    counts: dict[str, str] = {}
 
 
 class Latents(OpenModel):
@@ -179,11 +195,16 @@ class Stages(Model):
 
 
 class Resource(Model):
-    """What one worker of a stage holds on a Ray cluster."""
+    """What one worker of a stage holds on a Ray cluster.
+
+    The local engine takes the number of caption workers from it too. serve: each caption worker starts a server of the
+    model that captioner `server` names, on loopback, and ends it.
+    """
 
     cpus: float = Field(default=1.0, ge=0)
     gpus: float = Field(default=0.0, ge=0)
     workers: tuple[int, int] = (1, 1)
+    serve: Literal["vllm"] | None = None
 
     @field_validator("workers")
     @classmethod

@@ -1,4 +1,6 @@
-"""The protocols that an extension sees: `Frames`, `Score`, `Clip`, `Captioner`, `Detector`, `Boundary`.
+"""The protocols that an extension sees: `Frames`, `Score`, `Screen`, `Clip`, `Detector`, `Boundary`.
+
+That of captioners is in curate/captioning.py.
 
 Shape legend: T frames, H height, W width, C channels (1 for gray, 3 for rgb), all uint8.
 """
@@ -6,7 +8,7 @@ Shape legend: T frames, H height, W width, C channels (1 for gray, 3 for rgb), a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -194,32 +196,6 @@ def fault_columns(reason: str, detail: str = "") -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Caption:
-    """Captions of one clip: `texts` maps a kind (``short``, ``dense``) to its text."""
-
-    clip_id: str
-    texts: Mapping[str, str]
-    model: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Captioner(Protocol):
-    """Describes clips from their measured columns and, if it asks for them, their proxies.
-
-    needs: columns that the spec must measure. uses: columns that are given where the spec measures them.
-    """
-
-    name: ClassVar[str]
-    version: ClassVar[int]
-    needs: ClassVar[tuple[str, ...]]
-    uses: ClassVar[tuple[str, ...]]
-
-    def describe(self, clips: Sequence[Mapping[str, Any]]) -> list[Caption]:
-        """Return one caption per clip; `clips` are ledger rows with the columns in `needs`."""
-        ...
-
-
-@dataclass(frozen=True)
 class Boundary:
     """Where one scene ends and the next begins, in frame numbers of the source.
 
@@ -264,3 +240,11 @@ class Fault:
     reason: str
     detail: str = ""
     attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Left:
+    """A row that a work left without a result, since somebody could not be reached: the next run has its turn."""
+
+    id: str
+    detail: str

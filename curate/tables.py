@@ -17,6 +17,7 @@ from curate.ids import fingerprint
 from curate.stage import PROXY, Score, Screen
 
 if TYPE_CHECKING:
+    from curate.captioning import Prompt
     from curate.plan import Plan
 
 _KEY_LENGTH = 16
@@ -107,18 +108,33 @@ def _measured(plan: Plan, name: str, score: Score, pixels: dict[str, Any]) -> di
 def _captions(plan: Plan, tables: dict[str, Table]) -> dict[str, Table]:
     if plan.captioner is None or plan.stages.caption is None:
         return {}
-    read = sorted({need.partition(".")[0] for need in plan.caption_columns} & tables.keys())
+    from captioner import checks
+
+    captioner, spec = plan.captioner, plan.stages.caption
+    read = _stages_of(plan.caption_columns, tables) + (["frames"] if captioner.reads_frames else [])
     what = {
-        **_identity(type(plan.captioner)),
-        "spec": plan.stages.caption.model_dump(mode="json"),
+        **_identity(type(captioner)),
+        "asks": spec.model_dump(mode="json", include=set(type(spec).model_fields) - {"with_"}),
+        "prompts": [_asked(captioner.prompts[kind]) for kind in spec.kinds],
+        "params": dict(captioner.identity()),
+        "checks": checks.VERSION,
         "reads": [tables[r].key for r in read],
     }
     made = {"caption": Table("caption", key_of("caption", what), schema.CAPTION)}
     if plan.stages.check is not None:
-        from captioner import checks
-
-        made["check"] = Table("check", key_of("check", [checks.VERSION, made["caption"].key]), schema.CHECK)
+        seen = [tables[r].key for r in _stages_of(plan.check_columns, tables)]
+        what = [checks.VERSION, made["caption"].key, seen, plan.stages.check.counts]
+        made["check"] = Table("check", key_of("check", what), schema.CHECK)
     return made
+
+
+def _stages_of(columns: list[str], tables: dict[str, Table]) -> list[str]:
+    return sorted({name.partition(".")[0] for name in columns} & tables.keys())
+
+
+def _asked(prompt: Prompt | None) -> list[str]:
+    """The prompt, and those that it is followed by."""
+    return [] if prompt is None else [prompt.sha256, *_asked(prompt.again)]
 
 
 def _encoded(plan: Plan, tables: dict[str, Table]) -> dict[str, Table]:

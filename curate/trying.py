@@ -88,7 +88,10 @@ def _spec(name: str, folder: str, overrides: list[str]) -> Spec:
         stages["screen"] = {**none, **{category: [{name: given}] for category in asked}}
     elif name != "probe":
         stages["score"] = [{name: given}]
-    raw = {"name": "try", "sources": [{"path": "-"}], "output": folder, "stages": [{k: v} for k, v in stages.items()]}
+    raw = {
+        "name": "try", "sources": [{"path": "-"}], "output": folder, "engine": {"workers": 1},
+        "stages": [{k: v} for k, v in stages.items()],
+    }  # fmt: skip
     return parse(raw, "--set")
 
 
@@ -125,7 +128,7 @@ def _measure(plan: Plan, store: Store, inputs: list[str], decode: bool) -> None:
         for i, url in enumerate(inputs)
         if _unreadable(url) is None
     ]  # fmt: skip
-    engine = LocalEngine(plan.spec, store.out, workers=1)
+    engine = LocalEngine(plan.spec, store.out)
     try:
         for parts, _ in engine.run(["media"], [[row] for row in rows]):
             store.commit(parts)

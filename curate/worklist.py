@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate import ids, proxies, schema, sealing
+from curate.captioning import KINDS
 from curate.decisions import good_captions
 from curate.engines import Shard
 from curate.errors import RushesError
@@ -101,20 +103,27 @@ def proxied_rows(plan: Plan, store: Store, sources: Sequence[str]) -> list[dict[
     return sorted(rows.values(), key=lambda row: row["part"])
 
 
-def clip_rows(plan: Plan, store: Store, ledger: Ledger) -> list[dict[str, Any]]:
-    """Clips that nothing has stopped and that lack a caption, its check or a latent, with the columns to make them."""
-    stages = [stage for stage in CLIP_WORKS if stage in plan.tables]
+def clip_rows(plan: Plan, store: Store, ledger: Ledger, works: Sequence[str] = CLIP_WORKS) -> list[dict[str, Any]]:
+    """Clips that nothing has stopped and that lack a row of these works, with the columns to make it.
+
+    A clip whose screens or duplicates are still open is not among them: what is made of a clip may leave the host.
+    """
+    stages = [stage for stage in works if stage in plan.tables]
     if not stages:
         return []
     wanted = ledger.where("kept", "pending")
+    past = pc.or_(pc.equal(wanted["outcome"], "kept"), pc.is_in(wanted["stage"], value_set=pa.array(CLIP_WORKS)))
+    wanted = wanted.filter(past)
     columns = {name: _column(plan, store, wanted, name).to_pylist() for name in _columns(plan, wanted)}
     outcomes = {stage: wanted[f"{stage}.outcome"].to_pylist() for stage in stages}
+    parts = proxies.places(plan, store) if "caption" in stages and plan.captioner.reads_frames else {}
     rows = []
     for i, (clip, url) in enumerate(zip(wanted["clip_id"].to_pylist(), wanted["url"].to_pylist(), strict=True)):
         need = [stage for stage in stages if outcomes[stage][i] is None]
         if need:
-            rows.append({"id": clip, "url": url, "need": need, **{name: c[i] for name, c in columns.items()}})
-    return rows
+            row = {"id": clip, "url": url, "need": need, **{name: c[i] for name, c in columns.items()}}
+            rows.append({**row, "part": parts[clip]} if parts else row)
+    return sorted(rows, key=lambda row: row["part"]) if parts else rows  # each part is read once
 
 
 def _column(plan: Plan, store: Store, clips: pa.Table, name: str) -> pa.ChunkedArray:
@@ -127,17 +136,17 @@ def _column(plan: Plan, store: Store, clips: pa.Table, name: str) -> pa.ChunkedA
 
 
 def _columns(plan: Plan, clips: pa.Table) -> list[str]:
-    read = plan.caption_columns
-    written = [name for name in clips.schema.names if name in ("caption.short", "caption.dense")]
+    written = [f"caption.{kind}{what}" for kind in KINDS for what in ("", "_status")]
     box = [f"borders.{edge}" for edge in ("left", "top", "right", "bottom")] if plan.crops else []
-    return list(dict.fromkeys([*_SPAN, *read, *written, *box]))
+    present = [name for name in written if name in clips.schema.names]
+    return list(dict.fromkeys([*_SPAN, *plan.caption_columns, *plan.check_columns, *present, *box]))
 
 
 def text_rows(plan: Plan, store: Store, ledger: Ledger) -> list[dict[str, Any]]:
     """Distinct texts of the kept clips, and the empty one, that have no features yet."""
     table = plan.tables["text"]
     have = ids_of(store.read(table.name, table.schema, ["text_id"]), "text_id")
-    named = sorted(wanted_texts(ledger).items())
+    named = sorted(wanted_texts(plan, ledger).items())
     return [{"id": name, "text": text, "need": ["text"]} for name, text in named if name not in have]
 
 
@@ -148,16 +157,16 @@ def refuse_bad_texts(plan: Plan, store: Store, ledger: Ledger) -> None:
         RushesError: with the first text and its fault.
     """
     table = plan.tables["text"]
-    wanted = wanted_texts(ledger)
+    wanted = wanted_texts(plan, ledger)
     for row in store.read(table.name, table.schema, ["text_id", "outcome", "reason", "detail"]).to_pylist():
         if row["outcome"] != "ok" and row["text_id"] in wanted:
             text = wanted[row["text_id"]]
             raise RushesError(f"the text encoder failed on {text[:80]!r}: {row['reason']}: {row['detail']}")
 
 
-def wanted_texts(ledger: Ledger) -> dict[str, str]:
+def wanted_texts(plan: Plan, ledger: Ledger) -> dict[str, str]:
     """Distinct captions of the kept clips, and the empty text, by their ids."""
-    texts = {""} | {t for kind in good_captions(ledger.where("kept")).values() for t in kind if t is not None}
+    texts = {""} | {t for kind in good_captions(ledger.where("kept"), plan).values() for t in kind if t is not None}
     return {ids.text_id(text): text for text in texts}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from filters._models import BATCH
+from curate.models import BATCH
 
 
 def labels_of(folder: Path) -> dict[str, int]:

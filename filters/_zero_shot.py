@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from filters._models import BATCH
+from curate.models import BATCH
 
 PROMPTS = Path(__file__).parent / "policy" / "prompts.yaml"
 NEUTRAL = "neutral"

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from curate.extras import require
+from curate.models import folder_sha256, model_folder
 from curate.registry import nearest
 from curate.stage import Clip, Screen
 from filters._classifier import labels_of, probabilities, side_of
 from filters._crops import crops, worst_of_crops
-from filters._models import folder_sha256, model_folder
 
 require("transformers", "models")
 

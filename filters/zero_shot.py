@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from curate.extras import require
+from curate.models import folder_sha256, model_folder
 from curate.stage import Clip, Screen
 from filters import _zero_shot as clip_model
 from filters._crops import crops, worst_of_crops
-from filters._models import folder_sha256, model_folder
 
 require("open_clip", "clip")
 

@@ -34,6 +34,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def workers_of(spec: Spec, works: Sequence[str]) -> int:
+    """Most workers that these works are given."""
+    resource = spec.engine.resources.get(works[0])
+    return resource.workers[1] if resource is not None else spec.engine.workers or cores()
+
+
 def make_engine(spec: Spec, out: Path) -> Engine:
     """The engine that the spec names."""
     if spec.engine.kind == "ray":
@@ -42,4 +48,4 @@ def make_engine(spec: Spec, out: Path) -> Engine:
         return RayEngine(spec, out)
     from curate.engines.local import LocalEngine
 
-    return LocalEngine(spec, out, workers=spec.engine.workers or cores())
+    return LocalEngine(spec, out)

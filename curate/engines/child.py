@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import InputRejected, StorageError, Unreachable
-from curate.stage import Fault
+from curate.stage import Fault, Left
 from curate.store import FULL
 from curate.wire import Closed, Wire
 
@@ -111,6 +111,9 @@ class Child:
         results: list[tuple[str, dict[str, Any]]] = []
         try:
             for result in work.run(batch, self.alive):
+                if isinstance(result, Left):
+                    self._leave(result, batch)
+                    continue
                 results.append(result)
                 if len(batch) == 1:  # nothing can be taken back, so a long film need not be held in memory
                     self._emit_all(results, batch, start, attempts)
@@ -147,8 +150,13 @@ class Child:
             time.sleep(_UNREACHABLE_PAUSE_S * tried)
             self._run(work, batch, {**attempts, name: tried})
             return
-        self._bad.add(name)
-        print(f"{batch[0].get('url', name)}: {error}; left for the next run", file=sys.stderr)
+        self._leave(Left(name, str(error)), batch)
+
+    def _leave(self, left: Left, batch: list[dict[str, Any]]) -> None:
+        """Note that a row has no result and is nobody's fault."""
+        self._bad.add(left.id)
+        url = next((row.get("url") for row in batch if row["id"] == left.id), None)
+        print(f"{url or left.id}: {left.detail}; left for the next run", file=sys.stderr)
 
     def _blame(self, work: Any, batch: list[dict[str, Any]], attempts: dict[str, int], fault: Fault) -> None:
         if len(batch) > 1:

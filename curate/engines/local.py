@@ -7,18 +7,19 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from curate.engines import Shard
+from curate.engines import Shard, workers_of
 from curate.engines.supervisor import Supervisor
 from curate.spec import Spec
 from curate.store import Part
 
 
 class LocalEngine:
-    """`workers` supervisors take shards from one queue. Threads live as long as the engine: a child dies with the
-    thread that started it (that is how Linux counts parents)."""
+    """Supervisors take shards from one queue. Threads live as long as their workers: a child dies with the thread that
+    started it (that is how Linux counts parents)."""
 
-    def __init__(self, spec: Spec, out: Path, workers: int) -> None:
-        self._supervisors = [Supervisor(spec, out) for _ in range(workers)]
+    def __init__(self, spec: Spec, out: Path) -> None:
+        self._spec, self._out = spec, out
+        self._supervisors: list[Supervisor] = []
         self._todo: queue.Queue[tuple[Sequence[str], Shard] | None] = queue.Queue()
         self._done: queue.Queue[tuple[list[Part], int] | BaseException] = queue.Queue()
         self._threads: list[threading.Thread] = []
@@ -32,8 +33,12 @@ class LocalEngine:
 
     def run(self, works: Sequence[str], shards: Sequence[Shard]) -> Iterator[tuple[list[Part], int]]:
         """Yield the parts of each shard, and its number of rows, as it finishes."""
-        for supervisor in self._supervisors[len(self._threads) : len(shards)]:
-            thread = threading.Thread(target=self._serve, args=(supervisor,), daemon=True)
+        most = workers_of(self._spec, works)
+        if len(self._supervisors) > most:
+            self.close()  # a model may have the memory for fewer workers than there were before
+        for _ in range(len(self._supervisors), min(most, len(shards))):
+            self._supervisors.append(Supervisor(self._spec, self._out))
+            thread = threading.Thread(target=self._serve, args=(self._supervisors[-1],), daemon=True)
             thread.start()
             self._threads.append(thread)
         for shard in shards:
@@ -57,3 +62,4 @@ class LocalEngine:
             supervisor.close()
         for thread in self._threads:
             thread.join(timeout=5.0)
+        self._supervisors, self._threads = [], []

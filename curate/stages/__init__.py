@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from curate.plan import Plan
-from curate.stage import Fault, fault_columns
+from curate.stage import Fault, Left, fault_columns
 from curate.store import Store
 
 Row = dict[str, Any]
@@ -28,8 +28,8 @@ class Work(Protocol):
     batch_rows: int
     passes_on: bool  # whether its rows go to the next work, with the columns that it added
 
-    def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
-        """Yield result rows; `alive` is to be called while a long row makes progress."""
+    def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row] | Left]:
+        """Yield result rows, or that a row is left for the next run; `alive` says that a long row makes progress."""
         ...
 
     def fault(self, row: Row, fault: Fault) -> Iterator[tuple[str, Row]]:
@@ -47,8 +47,8 @@ def make_work(name: str, plan: Plan, store: Store) -> Work:
     from curate.stages.proxied import ProxiedWork
 
     works: dict[str, Callable[[Plan], Work]] = {
-        "media": MediaWork, "caption": CaptionWork, "check": CheckWork, "latent": LatentWork, "mp4": CutWork,
-        "text": TextWork, "proxied": partial(ProxiedWork, store=store),
+        "media": MediaWork, "caption": partial(CaptionWork, store=store), "check": CheckWork, "latent": LatentWork,
+        "mp4": CutWork, "text": TextWork, "proxied": partial(ProxiedWork, store=store),
     }  # fmt: skip
     return works[name](plan)
 

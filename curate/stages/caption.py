@@ -1,38 +1,65 @@
-"""Caption work: one row a clip with every kind; joined by clip id, never by position."""
+"""Caption work: one row a clip with every kind. What is asked, checked and written down is in captioner/caption.py."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from curate import proxies
+from curate.captioning import WHOLE, Asking, Pictures
 from curate.plan import Plan
+from curate.stage import Left, fault_columns
 from curate.stages import ClipWork
+from curate.store import Store
 
 Row = dict[str, Any]
+BOX = ("borders.left", "borders.top", "borders.right", "borders.bottom")
 
 
 class CaptionWork(ClipWork):
-    """Runs the captioner of the spec."""
+    """Runs the captioner of the spec. A row names, beside the columns that it reads, the part of its proxies."""
 
     stage = "caption"
-    batch_rows = 16
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, store: Store) -> None:
         super().__init__(plan)
-        assert plan.stages.caption is not None
-        self.captioner = plan.captioner
-        self.kinds = plan.stages.caption.kinds
+        self.store, self.captioner = store, plan.captioner
+        self.batch_rows = self.captioner.batch_rows
 
-    def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
-        """Describe a batch of clips."""
-        captions = {
-            caption.clip_id: caption
-            for caption in self.captioner.describe([{"clip_id": row["id"], **row} for row in rows])
-        }
-        alive()
-        if captions.keys() != {row["id"] for row in rows}:
-            raise ValueError(f"{self.captioner.name} answered for other clips than it was asked about")
+    def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row] | Left]:
+        """Describe a batch of clips, in whatever order they come out."""
+        from captioner.caption import Subject, describe
+
+        found = self._proxies(rows) if self.captioner.reads_frames else {}
+        subjects = []
         for row in rows:
-            caption = captions[row["id"]]
-            texts = {kind: caption.texts[kind] for kind in self.kinds}
-            yield "caption", {"clip_id": row["id"], **texts, "model": caption.model}
+            stored = found.get(row["id"])
+            if stored is not None and stored["outcome"] != "ok":  # no frames, for a reason that was written down
+                yield "caption", {"clip_id": row["id"], **fault_columns(stored["reason"], stored["detail"])}
+            else:
+                pictures = None if stored is None else pictures_of(stored, row)
+                subjects.append(Subject(row["id"], row, pictures))
+        for result in describe(self.captioner, asking_of(self.plan), subjects, alive):
+            yield result if isinstance(result, Left) else ("caption", result)
+
+    def _proxies(self, rows: Sequence[Row]) -> dict[str, Row]:
+        """The stored frames of the clips; each part is read once."""
+        by_part: dict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            by_part[row["part"]].add(row["id"])
+        return {row["clip_id"]: row for part, clips in by_part.items() for row in proxies.rows(self.store, part, clips)}
+
+
+def asking_of(plan: Plan) -> Asking:
+    """How the spec wants clips to be asked about."""
+    spec = plan.stages.caption
+    assert spec is not None
+    return Asking(spec.kinds, spec.ask_again, spec.window_s, spec.max_frames, spec.facts)
+
+
+def pictures_of(stored: Row, row: Row) -> Pictures:
+    """A clip's stored frames, and the picture within the bars that were found."""
+    edges = [row.get(edge) for edge in BOX]
+    box = WHOLE if None in edges else tuple(round(float(edge), 4) for edge in edges)  # type: ignore[arg-type]
+    return Pictures(tuple(stored["jpeg"]), tuple(stored["times_s"]), box)  # type: ignore[arg-type]

@@ -11,16 +11,28 @@ Row = dict[str, Any]
 
 
 class CheckWork(ClipWork):
-    """Runs captioner.checks on every kind of caption that was written."""
+    """Runs captioner.checks on every kind of caption that was written, against what was measured of the clip."""
 
     stage = "check"
     batch_rows = 64
 
     def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
-        """Check a batch of captions."""
-        from captioner.checks import check
+        """Check a batch of captions. One that is not there has the fault that kept it from being written."""
+        from captioner.checks import CODES, check
+        from captioner.evidence import evidence_of
 
-        assert self.plan.stages.caption is not None
+        spec, checking = self.plan.stages.caption, self.plan.stages.check
+        assert spec is not None
+        assert checking is not None
         for row in rows:
-            faults = {kind: list(check(row.get(f"caption.{kind}"), kind)) for kind in self.plan.stages.caption.kinds}
+            evidence = evidence_of(row, checking.counts)
+            faults = {}
+            for kind in spec.kinds:
+                prompt = self.plan.captioner.prompts.get(kind)
+                text, status = row.get(f"caption.{kind}"), row.get(f"caption.{kind}_status")
+                if text is None and status in CODES:
+                    faults[kind] = [status]
+                    continue
+                asked = prompt.text if prompt else ""
+                faults[kind] = list(check(text, kind, evidence, prompt=asked, truncated=status == "truncated"))
             yield "check", {"clip_id": row["id"], **faults}

@@ -33,7 +33,7 @@ def export(plan: Plan, store: Store, ledger: Ledger, out: Path) -> str:
 
     assert plan.stages.encode is not None
     assert plan.stages.export is not None
-    kept = _columns(ledger)
+    kept = _columns(plan, ledger)
     encode = plan.stages.encode
     header: dict[str, Any] = {
         "name": plan.spec.name,
@@ -66,7 +66,7 @@ def is_whole(dataset: Path) -> bool:
 def export_key(plan: Plan, ledger: Ledger) -> str:
     """Key of the export snapshot: the rows that it would hold, and how they would be written."""
     assert plan.stages.export is not None
-    kept = _columns(ledger)
+    kept = _columns(plan, ledger)
     what = [
         VERSION, plan.spec.name, plan.tables["latent"].key, plan.tables["text"].key,
         plan.tables["mp4"].key if "mp4" in plan.tables else None,
@@ -78,16 +78,16 @@ def export_key(plan: Plan, ledger: Ledger) -> str:
 
 def content_key(plan: Plan, ledger: Ledger) -> str:
     """Key of what a model learns from: clips, captions, latents, texts. Counts, names and shard sizes are not part."""
-    kept = _columns(ledger)
+    kept = _columns(plan, ledger)
     what = [plan.tables["latent"].key, plan.tables["text"].key, rows_digest(kept, kept.schema.names, "clip_id")]
     return plan.snapshot_key("content", what)
 
 
-def _columns(ledger: Ledger) -> pa.Table:
+def _columns(plan: Plan, ledger: Ledger) -> pa.Table:
     """Metadata and good captions of the kept clips, sorted by clip id."""
     kept = ledger.where("kept")
     rows = kept.select(["clip_id", *_META])
-    for kind, texts in good_captions(kept).items():
+    for kind, texts in good_captions(kept, plan).items():
         rows = rows.append_column(f"caption_{kind}", pa.array(texts, pa.string()))
         names = [None if text is None else ids.text_id(text) for text in texts]
         rows = rows.append_column(f"caption_{kind}_text_id", pa.array(names, pa.string()))

@@ -73,8 +73,8 @@ class OpenClip:
     name = "open_clip"
 
     def __init__(self, model: str) -> None:
+        from curate.models import folder_sha256, model_folder
         from filters import _zero_shot
-        from filters._models import folder_sha256, model_folder
 
         try:
             self._folder = model_folder(model)

@@ -116,7 +116,7 @@ def test_a_tighter_rule_decodes_nothing_and_a_looser_one_only_encodes_what_is_ne
     _run(root / "s.yaml", "--until", "export")  # from nothing under the tight rule
     raw["stages"][2] = {"keep": {"sharpness": {"min": 0.0}}}
     loose = _run(write_spec(root / "s.yaml", raw), "--until", "export")
-    assert set(loose["computed"]) <= {"dedup", "encode", "text", "export"}
+    assert set(loose["computed"]) <= {"dedup", "caption", "check", "encode", "text", "export"}
     before = {row["outcome"]: row["rows"] for row in tight["funnel"]}["kept"]
     after = {row["outcome"]: row["rows"] for row in loose["funnel"]}["kept"]
     assert loose["computed"]["encode"] == after - before

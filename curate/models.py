@@ -1,4 +1,4 @@
-"""Models of screens: where their files lie and what they weigh, without loading any.
+"""Models of screens and captioners: where their files lie and what they weigh, without loading any.
 
 A model is a folder on this machine, or a name on a hub that was downloaded before. Only safetensors are read, and code
 that comes with a model is never run.

@@ -1,0 +1,146 @@
+"""A real HTTP server that speaks the OpenAI chat protocol and misbehaves on purpose. Loopback only.
+
+It reads the red level of the first frame of a request and answers with it, so a caption shows which clip it belongs to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import random
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from aiohttp import web
+
+
+@dataclass
+class ChatServer:
+    """`faults` by name with their share of the requests; each hits a request at most `worst` times."""
+
+    faults: dict[str, float] = field(default_factory=dict)
+    latency_s: tuple[float, float] = (0.0, 0.0)
+    worst: int = 3
+    echoes: bool = False  # whether answers are named after X-Request-Id, as vLLM does
+    model: str = "tiny"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.requests: Counter[str] = Counter()
+        self.given: Counter[str] = Counter()  # faults
+        self.open = self.most_open = 0
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self._random = random.Random(self.seed)
+
+    def __enter__(self) -> ChatServer:
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
+        self._thread.start()
+        assert started.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    @property
+    def url(self) -> str:
+        """Root of the protocol."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def _run(self, started: threading.Event) -> None:
+        asyncio.run(self._serve(started))
+
+    async def _serve(self, started: threading.Event) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        app = web.Application(client_max_size=1 << 28)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = runner.addresses[0][1]
+        started.set()
+        await self._stop.wait()
+        await runner.cleanup()
+
+    async def _models(self, request: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": self.model}]})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            return await self._answer(request)
+        finally:
+            self.open -= 1
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        ref = request.headers["X-Request-Id"]
+        self.requests[ref] += 1
+        self.headers.append(dict(request.headers))
+        self.bodies.append({**body, "messages": _without_pictures(body["messages"])})
+        await asyncio.sleep(self._random.uniform(*self.latency_s))
+        fault = self._fault() if self.requests[ref] <= self.worst else None
+        if fault is not None:
+            self.given[fault] += 1
+            return await self._misbehave(fault, request)
+        return web.json_response(self._said(body, ref))
+
+    def _fault(self) -> str | None:
+        draw, edge = self._random.random(), 0.0
+        for name, share in self.faults.items():
+            edge += share
+            if draw < edge:
+                return name
+        return None
+
+    async def _misbehave(self, fault: str, request: web.Request) -> web.StreamResponse:
+        if fault.isdigit():
+            return web.Response(status=int(fault), text="no", headers={"Retry-After": "0.01"} if fault == "429" else {})
+        if fault == "cut":
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response(status=500)
+        if fault == "no_json":
+            return web.Response(text='{"id": "x", "choices": [', content_type="application/json")
+        if fault == "other_form":
+            return web.json_response({"id": "x", "choices": []})
+        assert fault == "wrong_schema", fault
+        return web.json_response(_chat("x", json.dumps({"caption": 3})))
+
+    def _said(self, body: dict[str, Any], ref: str) -> dict[str, Any]:
+        said = f"A plain surface of level {level(body)}."
+        if "response_format" in body:
+            schema = body["response_format"]["json_schema"]["schema"]["properties"]
+            answer = {name: [] if kind.get("type") == "array" else "" for name, kind in schema.items()}
+            said = json.dumps({**answer, "caption": said, "ref": schema["ref"]["const"]})
+        return _chat(f"chatcmpl-{ref}" if self.echoes else f"chatcmpl-{self._random.random()}", said)
+
+
+def level(body: dict[str, Any]) -> int:
+    """The mean red level of the first picture of a request."""
+    url = next(part["image_url"]["url"] for part in body["messages"][0]["content"] if part["type"] == "image_url")
+    data = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
+    return round(float(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., 2].mean()))
+
+
+def _chat(name: str, text: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    return {
+        "id": name,
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 10},
+    }
+
+
+def _without_pictures(messages: list[dict[str, Any]]) -> list[str]:
+    return [part["text"] for message in messages for part in message["content"] if part["type"] == "text"]
