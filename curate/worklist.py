@@ -106,13 +106,15 @@ def proxied_rows(plan: Plan, store: Store, sources: Sequence[str]) -> list[dict[
 def clip_rows(plan: Plan, store: Store, ledger: Ledger, works: Sequence[str] = CLIP_WORKS) -> list[dict[str, Any]]:
     """Clips that nothing has stopped and that lack a row of these works, with the columns to make it.
 
-    A clip whose screens or duplicates are still open is not among them: what is made of a clip may leave the host.
+    A clip whose screens, duplicates or earlier works are still open is not among them: what is made of a clip may leave
+    the host, and what was not answered yet is no empty answer.
     """
     stages = [stage for stage in works if stage in plan.tables]
     if not stages:
         return []
     wanted = ledger.where("kept", "pending")
-    past = pc.or_(pc.equal(wanted["outcome"], "kept"), pc.is_in(wanted["stage"], value_set=pa.array(CLIP_WORKS)))
+    open_stages = pa.array(CLIP_WORKS[CLIP_WORKS.index(stages[0]) :])
+    past = pc.or_(pc.equal(wanted["outcome"], "kept"), pc.is_in(wanted["stage"], value_set=open_stages))
     wanted = wanted.filter(past)
     columns = {name: _column(plan, store, wanted, name).to_pylist() for name in _columns(plan, wanted)}
     outcomes = {stage: wanted[f"{stage}.outcome"].to_pylist() for stage in stages}
