@@ -28,6 +28,7 @@ ALL = (
     "sealing",
     "nudenet",
     "terms",
+    "caption_server",
 )
 
 

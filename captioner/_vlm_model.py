@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,10 @@ class VlmModel:
                 folder, dtype=kind, local_files_only=True, trust_remote_code=False, use_safetensors=True
             )
             if adapter is not None:
-                model.load_adapter(str(adapter))
+                from peft import PeftModel
+
+                with quiet_peft():
+                    model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
             self.model: Any = model.eval()
             self.model.to(self.device)
         self._of_thread = threading.local()
@@ -155,6 +159,14 @@ def _device(name: str) -> str:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise InputRejected("caption:device", "no CUDA device can be used here")
     return name
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """peft 0.21 asks transformers 5 for a name that 6 will not have."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        yield
 
 
 @contextmanager

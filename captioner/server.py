@@ -23,7 +23,7 @@ from captioner.answers import instruction, schema_of
 from captioner.evidence import BOX, COLUMNS
 from captioner.prompting import load_prompts
 from captioner.serving import served
-from curate.captioning import Alive, Answer, Ask
+from curate.captioning import Alive, Answer, Ask, Prompt
 from curate.errors import SpecError
 
 _ROUNDS = 8  # clips that are handed over at once, as a multiple of those in flight: the slowest few wait for nobody
@@ -51,7 +51,7 @@ class Server:
     ) -> None:  # fmt: skip
         self.model, self.url, self.guided = model, url.rstrip("/") if url else None, guided
         self.decoding = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
-        self.prompts = load_prompts(prompts)
+        self.prompts: Mapping[str, Prompt] = load_prompts(prompts)
         if in_flight < 1 or tries < 1 or timeout_s <= 0:
             raise ValueError("in_flight, tries and timeout_s must be above 0")
         if set(price or {}) - {"prompt", "completion"}:

@@ -15,7 +15,7 @@ from captioner._ahead import ahead
 from captioner._vlm_model import FRAMES, VlmModel
 from captioner.evidence import BOX, COLUMNS
 from captioner.prompting import load_prompts
-from curate.captioning import KINDS, Alive, Answer, Ask
+from curate.captioning import KINDS, Alive, Answer, Ask, Prompt
 from curate.extras import require
 from curate.models import folder_sha256, model_folder
 from curate.registry import nearest
@@ -54,7 +54,7 @@ class Vlm:
             raise ValueError("dtype: auto, bf16 or fp32")
         if min(max_new_tokens, batch, threads) < 1 or temperature < 0 or not 0 < top_p <= 1:
             raise ValueError("max_new_tokens, batch and threads are at least 1, temperature at least 0, top_p 0 to 1")
-        self.prompts = load_prompts(prompts)
+        self.prompts: Mapping[str, Prompt] = load_prompts(prompts)
         self._folders = {kind: model_folder(name, revision) for kind, name in _by_kind(model, "model").items()}
         self._adapters = {kind: _adapter(name) for kind, name in _by_kind(adapter, "adapter").items()}
         self._names = _by_kind(model, "model")

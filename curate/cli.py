@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from curate import cli_head, cli_screen
+from curate import cli_captioner, cli_head, cli_screen
 from curate.errors import Interrupted, RushesError, Terminated, UnscreenedData
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 
 app.add_typer(cli_screen.app, name="screen")
 app.add_typer(cli_head.app, name="head")
+app.add_typer(cli_captioner.app, name="captioner")
 
 SpecPath = Annotated[Path, typer.Argument(help="the pipeline's YAML file", metavar="SPEC")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="change one key for this run: key.path=value")]

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.chat_server import ChatServer
 from curate.media.writer import write_mp4
-from tests.captioner.chat_server import ChatServer
 from tests.conftest import rushes, spec_dict, write_spec
 
 SCREENED = {"explicit": [], "violence": [], "hate": ["terms"]}

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.chat_server import ChatServer
 from captioner.caption import Subject, describe
 from captioner.server import Server
 from curate.captioning import Asking, Pictures
 from curate.errors import SpecError
 from curate.stage import Left
-from tests.captioner.chat_server import ChatServer
 
 ONCE = Asking(again=1)
 ALL = {"429": 0.1, "500": 0.1, "cut": 0.1, "no_json": 0.1, "other_form": 0.05, "wrong_schema": 0.1}

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import tiny_vlms
 from captioner._sampling import Sampling
 from captioner.caption import Subject, describe
 from captioner.vlm import Vlm
 from curate.captioning import Ask, Asking, Pictures, Prompt
-from tests.captioner import tiny_vlms
 
 FAMILIES = ("qwen", "llava_onevision", "internvl")
 PROMPT = Prompt("p", "short", "Describe what you see")

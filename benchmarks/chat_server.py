@@ -1,6 +1,7 @@
 """A real HTTP server that speaks the OpenAI chat protocol and misbehaves on purpose. Loopback only.
 
-It reads the red level of the first frame of a request and answers with it, so a caption shows which clip it belongs to.
+It reads the green and red levels of the first frame of a request and answers with them, so a caption shows which clip
+it belongs to.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import base64
 import json
 import random
+import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -118,7 +120,7 @@ class ChatServer:
         return web.json_response(_chat("x", json.dumps({"caption": 3})))
 
     def _said(self, body: dict[str, Any], ref: str) -> dict[str, Any]:
-        said = f"A plain surface of level {level(body)}."
+        said = "A plain surface of levels {} and {}.".format(*levels(body))
         if "response_format" in body:
             schema = body["response_format"]["json_schema"]["schema"]["properties"]
             answer = {name: [] if kind.get("type") == "array" else "" for name, kind in schema.items()}
@@ -126,11 +128,14 @@ class ChatServer:
         return _chat(f"chatcmpl-{ref}" if self.echoes else f"chatcmpl-{self._random.random()}", said)
 
 
-def level(body: dict[str, Any]) -> int:
-    """The mean red level of the first picture of a request."""
+def levels(body: dict[str, Any]) -> tuple[int, int]:
+    """The mean green and red levels of the first picture of a request."""
     url = next(part["image_url"]["url"] for part in body["messages"][0]["content"] if part["type"] == "image_url")
     data = np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8)
-    return round(float(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., 2].mean()))
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert picture is not None
+    green, red = picture[..., 1:].mean(axis=(0, 1))
+    return round(float(green)), round(float(red))
 
 
 def _chat(name: str, text: str) -> dict[str, Any]:
@@ -144,3 +149,16 @@ def _chat(name: str, text: str) -> dict[str, Any]:
 
 def _without_pictures(messages: list[dict[str, Any]]) -> list[str]:
     return [part["text"] for message in messages for part in message["content"] if part["type"] == "text"]
+
+
+def main() -> None:
+    """A server in a process of its own: options as JSON, its URL on the first line; it ends with its standard input."""
+    with ChatServer(**json.loads(sys.argv[1])) as server:
+        print(server.url, flush=True)
+        sys.stdin.read()
+        said = {"requests": sorted(server.requests.values()), "given": server.given, "most_open": server.most_open}
+        print(json.dumps(said), flush=True)
+
+
+if __name__ == "__main__":
+    main()
