@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import torch
-from transformers import LogitsProcessor
+from typing import TYPE_CHECKING, Any
 
 from curate.captioning import Alive
 
+if TYPE_CHECKING:
+    import torch
 
-class Sampling(LogitsProcessor):
-    """Greedy at temperature 0, otherwise drawn; tells that progress is made, once a word."""
+
+class Sampling:
+    """A logits processor of transformers: greedy at temperature 0, otherwise drawn; tells of progress once a word."""
 
     def __init__(self, refs: Sequence[str], decoding: Mapping[str, Any], alive: Alive) -> None:
         self._alive = alive
@@ -29,6 +29,8 @@ class Sampling(LogitsProcessor):
         self._alive()
         if not self._draws:
             return scores
+        import torch
+
         levels_BV = _nucleus(scores.float() / self._temperature, self._top_p)
         noise_BV = torch.stack([torch.rand(levels_BV.shape[1], generator=draw) for draw in self._draws])
         tiny = torch.finfo(torch.float32).tiny
@@ -41,6 +43,8 @@ def _nucleus(levels_BV: torch.Tensor, top_p: float) -> torch.Tensor:
     """Only the likeliest words that together have the probability `top_p` (Holtzman et al. 2020)."""
     if top_p >= 1.0:
         return levels_BV
+    import torch
+
     sorted_BV, order_BV = levels_BV.sort(dim=-1, descending=True)
     before_BV = sorted_BV.softmax(dim=-1).cumsum(dim=-1) - sorted_BV.softmax(dim=-1)
     sorted_BV = sorted_BV.masked_fill(before_BV >= top_p, -torch.inf)
@@ -48,5 +52,7 @@ def _nucleus(levels_BV: torch.Tensor, top_p: float) -> torch.Tensor:
 
 
 def _generator(seed: int, ref: str) -> torch.Generator:
+    import torch
+
     digest = hashlib.blake2b(f"{seed} {ref}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)

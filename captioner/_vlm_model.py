@@ -38,9 +38,9 @@ class VlmModel:
         wanted = {"bf16": torch.bfloat16, "fp32": torch.float32}
         kind = wanted.get(dtype) or (torch.bfloat16 if self.device.type == "cuda" else torch.float32)
         with _beating(alive):
-            self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
             model = AutoModelForImageTextToText.from_pretrained(
-                folder, dtype=kind, local_files_only=True, trust_remote_code=False, use_safetensors=True
+                folder, dtype=kind, local_files_only=True, use_safetensors=True
             )
             if adapter is not None:
                 from peft import PeftModel

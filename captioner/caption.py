@@ -107,7 +107,7 @@ def _take(part: _Part, answer: Answer, asking: Asking) -> bool:
     try:
         text, fields = answers.parsed(prompt, answer.text, part.ask.ref)
         part.codes = checks.check(
-            text, prompt.kind, evidence_of(part.ask.facts), prompt=part.ask.text,
+            text, prompt.kind, evidence_of(part.ask.facts), language=prompt.language, prompt=part.ask.text,
             truncated=answer.truncated,
         )  # fmt: skip
     except LookupError:
@@ -117,7 +117,7 @@ def _take(part: _Part, answer: Answer, asking: Asking) -> bool:
     part.text, part.fields = text, fields
     # An answer of another form may be the server's slip; with the same question a caption would come out the same.
     again = prompt.again or (prompt if text is None else None)
-    if checks.first_action(part.codes) == "accept" or part.rounds > asking.again or again is None:
+    if checks.actions(part.codes)[0] == "accept" or part.rounds > asking.again or again is None:
         return False
     part.refused.append(
         {"kind": prompt.kind, "prompt": prompt.name, "codes": list(part.codes), "text": answer.text[:4000]}

@@ -1,14 +1,26 @@
 """Checks of a caption before it may train anything: codes for what is wrong, none for a good one.
 
-CODES says each in a line. Those of refusals and openers know English; the others hold for text in any language.
+Those of form hold for text in any language; what a model says instead of a caption and what contradicts the evidence is
+looked for in English. When in doubt they say nothing.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from captioner import _camera_words, _colour_words, _count_words, _language, _screen_text
+from captioner._boilerplate import has_boilerplate
+from captioner._form import CHARACTER_TIMES, LONGEST_LOOP, PHRASE_TIMES, WORD_TIMES, is_clean, repeats, stops_early
+from captioner._injections import injects
+from captioner._prompt_leaks import leaks
+from captioner._reading import Reading
+from captioner._refusals import refuses
+
+__all__ = [
+    "ACTIONS", "CHARACTER_TIMES", "CODES", "LONGEST_LOOP", "MOST_CHARACTERS", "MOST_CHARACTERS_OTHERWISE", "ORDER",
+    "PHRASE_TIMES", "VERSION", "WORD_TIMES", "Evidence", "action", "actions", "check",
+]  # fmt: skip
 
 VERSION = 2  # part of the keys of stored checks: raise it when a verdict changes
 
@@ -17,63 +29,61 @@ VERSION = 2  # part of the keys of stored checks: raise it when a verdict change
 MOST_CHARACTERS = {"short": 400}
 MOST_CHARACTERS_OTHERWISE = 2500
 
-# A language model that loops says one to LONGEST_LOOP words again and again. Twice happens in good English ("very,
-# very"), three times in a row hardly, and not with phrases of two words and more; one word needs one more.
-LONGEST_LOOP = 24
-WORD_TIMES, PHRASE_TIMES = 4, 3
-# Scripts without spaces: the same run of 1 to 24 characters, this often in a row, over at least so many characters.
-CHARACTER_TIMES, LEAST_CHARACTERS = 6, 18
-_CHARACTER_LOOP = re.compile(rf"(\S.{{0,23}}?)\1{{{CHARACTER_TIMES - 1},}}", re.DOTALL)
-# Of the groups of three words, the share that must be different, once there are enough to judge.
-LEAST_DISTINCT, ENOUGH_GROUPS = 0.5, 24
-
-
-# What is wrong, in the order in which it is told; what is done about it at first; and when no prompt is left to try.
-# `accept` uses the caption all the same, `fall_back` takes the short one instead, `quarantine` leaves it out.
-CODES: dict[str, tuple[str, str, str]] = {
-    "empty": ("no letter or digit", "ask_again", "quarantine"),
-    "too_long": ("a model that did not stop", "ask_again", "fall_back"),
-    "repeated": ("a loop: words, phrases or characters again and again", "ask_again", "fall_back"),
-    "not_utf8": ("characters that no text has", "ask_again", "quarantine"),
-    "truncated": ("cut off at the limit of tokens", "ask_again", "fall_back"),
-    "refusal": ("the model declines, or speaks of itself", "ask_again", "quarantine"),
-    "boilerplate": ("opens with words about the video instead of what it shows", "ask_again", "accept"),
-    "prompt_leak": ("repeats its instructions or the marks of a chat", "ask_again", "quarantine"),
-    "wrong_schema": ("no answer of the form that was asked for", "ask_again", "quarantine"),
-    "other_clip": ("the answer to another question", "ask_again", "quarantine"),
+# In the order in which check() returns them.
+CODES: dict[str, str] = {
+    "empty": "no letter and no digit",
+    "too_long": "longer than a text encoder reads: the model did not stop",
+    "repeated": "words, phrases or characters again and again",
+    "not_utf8": "characters that cannot be stored, or traces of bytes that were no UTF-8",
+    "truncated": "stops in the middle: the token limit was reached, or the last sentence is not finished",
+    "refusal": "the model declines, or says that it was given nothing to describe",
+    "wrong_language": "surely in another language than the one asked for",
+    "boilerplate": 'opens with words that fit any clip ("The video shows", "Sure! Here is"), or closes as a chat does',
+    "prompt_leak": "holds instructions of the prompt or marks of a chat template",
+    "injected": "gives orders in its own voice, as text in a picture may have told the model to",
+    "unseen_text": "claims on-screen text that OCR did not read",
+    "wrong_colour": "names a colour of which there are no pixels",
+    "wrong_count": "says another number than was seen",
+    "wrong_camera": "says another camera motion than was measured",
+    "wrong_schema": "is no answer of the form that was asked for",
+    "other_clip": "is the answer to another question",
 }
-_SEVERITY = ("accept", "ask_again", "fall_back", "quarantine")
 
-# A captioner that declines says so at the beginning, of itself. People in pictures refuse things too: they are no "I".
-_REFUSAL = re.compile(
-    r"\W*(?:(?:i['\u2019]?m|i am|we are)\s+(?:really |very |so )?(?:sorry|unable|not able)\b"
-    r"|sorry,? (?:but )?i\b|i apologi[sz]e|my apologies|unfortunately,? i\b"
-    r"|i (?:can(?:no|['\u2019])?t|could(?: not|n['\u2019]t)|do(?: not|n['\u2019]t)|won['\u2019]t|will not) "
-    r"(?:help|assist|provide|describe|view|see|watch|access|process|comply|generate|have|fulfil|analy[sz]e|identify)"
-    r"|as an? (?:ai|artificial|(?:large )?language|vision)\b)",
-    re.IGNORECASE,
-)
-_WORK = r"(?:short |brief )?(?:video|clip|footage|image|picture|photo|frames?|scene|sequence|screenshot)s?"
-_VERB = r"(?:shows?|depicts?|features?|displays?|captures?|presents?|portrays?|contains?|begins?|starts?|opens?|is|are)"
-_BOILERPLATE = re.compile(
-    rf"\W*(?:(?:the|this|these|in this|in the)\s+(?:provided |given |following )?{_WORK}(?:\s+clip)?\s*,?\s*"
-    rf"(?:(?:{_VERB})\b|(?:we|you|there)\b|one (?:can|sees))"
-    r"|here(?: is|['\u2019]s) (?:a|the|your)\b|(?:sure|certainly|of course|okay)\s*[!,.:]"
-    r"|(?:caption|description|answer|summary)\s*:)",
-    re.IGNORECASE,
-)
-_CHAT_MARKS = re.compile(
-    r"<\|?/?(?:im_start|im_end|image|video|system|user|assistant|endoftext|s|eot_id|end_of_utterance)\b[^>]{0,20}>"
-    r"|\[/?INST\]|```|^\s*(?:user|assistant|system)\s*:",
-    re.IGNORECASE | re.MULTILINE,
-)
-LEAKED_WORDS = 8  # in a row that a caption shares with its prompt: no description has so many by chance
-_LOOKED_AT = 1 << 16  # characters
+# What captions that came with the footage (`original`) are held to: people wrote them, in any language and manner.
+OF_ANY_TEXT = ("empty", "too_long", "repeated", "not_utf8")
+
+# What becomes of a caption: asked for again with another prompt; the short caption in its place; not used at all.
+ORDER = ("accept", "ask_again", "fall_back", "quarantine")
+# First, and last, when there is nothing more to ask. A short caption that stands in was checked itself.
+ACTIONS: dict[str, tuple[str, str]] = {
+    "empty": ("ask_again", "quarantine"),  # there is nothing
+    "too_long": ("ask_again", "fall_back"),  # long answers run on, short ones rarely do
+    "repeated": ("ask_again", "fall_back"),  # loops come with length as well
+    "not_utf8": ("ask_again", "quarantine"),  # what the bytes were nobody knows; a fault of the server, not of the clip
+    "truncated": ("ask_again", "fall_back"),  # half a caption lies by omission; the short one is whole
+    "refusal": ("ask_again", "fall_back"),  # models decline details more often than the subject
+    "wrong_language": ("ask_again", "fall_back"),  # the text encoder may not know the language
+    "boilerplate": ("ask_again", "accept"),  # it costs tokens and says nothing false
+    "prompt_leak": ("ask_again", "quarantine"),  # training would teach the model our instructions
+    "injected": ("ask_again", "quarantine"),  # the picture spoke through the model: nothing that it said is trusted
+    "unseen_text": ("ask_again", "fall_back"),  # false, in one detail that a short caption leaves out
+    "wrong_colour": ("ask_again", "fall_back"),  # the same
+    "wrong_count": ("ask_again", "fall_back"),  # the same
+    "wrong_camera": ("ask_again", "fall_back"),  # the same
+    "wrong_schema": ("ask_again", "quarantine"),  # nobody can say which words are the caption
+    "other_clip": ("ask_again", "quarantine"),  # it describes something else
+}
+UNKNOWN = ("ask_again", "quarantine")  # a fault that kept a caption from being written at all
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured of the clip; None where nobody looked."""
+    """What was measured of the clip. None: nobody looked, so nothing is contradicted.
+
+    texts: strings that OCR read. colours: share of the pixels, 0..1, per word of filters/_colours.py; a word that is
+    not there has none. counts: how many were seen at once at most, per noun in the singular. camera: a name of
+    filters/_camera_names.py.
+    """
 
     texts: Sequence[str] | None = None
     colours: Mapping[str, float] | None = None
@@ -81,97 +91,61 @@ class Evidence:
     camera: str | None = None
 
 
-def action(codes: Sequence[str], overrides: Mapping[str, str] | None = None) -> str:
-    """What becomes of a caption with these faults in the end: the severest of accept, fall_back and quarantine."""
-    return _severest([(overrides or {}).get(code, CODES[code][2]) for code in codes])
-
-
-def first_action(codes: Sequence[str]) -> str:
-    """What is done about these faults while there is another prompt to try: accept or ask_again, as a rule."""
-    return _severest([CODES[code][1] for code in codes])
-
-
-def _severest(actions: Sequence[str]) -> str:
-    return max(actions, key=_SEVERITY.index, default="accept")
+NOTHING = Evidence()
 
 
 def check(
-    text: str | None, kind: str, evidence: Evidence = Evidence(), *, prompt: str = "", truncated: bool = False
-) -> tuple[str, ...]:
-    """Return the codes of what is wrong with a caption of this kind (`short`, `dense`, ...), in the order of CODES.
+    text: str | None, kind: str, evidence: Evidence = NOTHING, *, language: str | None = None, prompt: str = "",
+    truncated: bool = False,
+) -> tuple[str, ...]:  # fmt: skip
+    """Codes of what is wrong with a caption of this kind (`short`, `dense`, ...), in the order of CODES.
 
-    prompt: what was asked. truncated: whether the model was stopped at its limit. Captions that came with the footage
-    (`original`) are people's: they are held to what holds for any text.
+    language: the one asked for (ISO 639-1). prompt: what the model was asked. truncated: it stopped at its token limit.
     """
     text = text or ""
-    found = set()
-    if not any(character.isalnum() for character in text):
-        found.add("empty")
     limit = MOST_CHARACTERS.get(kind, MOST_CHARACTERS_OTHERWISE)
-    if len(text) > limit:
-        found.add("too_long")
-    # Loops show at the beginning of a long text as well as at its end, and looking stays cheap.
-    if _repeats(text[: 2 * limit]):
-        found.add("repeated")
-    if not _is_clean(text):
-        found.add("not_utf8")
-    if kind != "original":
-        found |= _of_models(text[:_LOOKED_AT], prompt, truncated)
-    return tuple(code for code in CODES if code in found)
-
-
-def _of_models(text: str, prompt: str, truncated: bool) -> set[str]:
-    """Faults that only models have."""
-    tests = {
-        "truncated": truncated,
-        "refusal": _REFUSAL.match(text) is not None,
-        "boilerplate": _BOILERPLATE.match(text) is not None,
-        "prompt_leak": _CHAT_MARKS.search(text) is not None or _shares_words(text, prompt),
+    reading = Reading(text)
+    english = language is None or language.casefold().startswith("en")
+    empty = not any(character.isalnum() for character in text)
+    found = {
+        "empty": empty,
+        "too_long": len(text) > limit,
+        # Loops show at the beginning of a long text as well as at its end, and looking stays cheap.
+        "repeated": repeats(text[: 2 * limit]),
+        "not_utf8": not is_clean(text),
+        "truncated": truncated or (not empty and stops_early(text, kind)),
+        "refusal": refuses(reading),
+        "wrong_language": language is not None and _language.is_other(reading.own, language),
+        "boilerplate": has_boilerplate(reading),
+        "prompt_leak": leaks(reading, prompt),
+        "injected": injects(reading, evidence.texts),
+        "unseen_text": evidence.texts is not None and _screen_text.is_unseen(reading, evidence.texts),
+        "wrong_colour": english
+        and evidence.colours is not None
+        and _colour_words.contradicts(reading, evidence.colours),
+        "wrong_count": english and evidence.counts is not None and _count_words.contradicts(reading, evidence.counts),
+        "wrong_camera": english and _camera_words.contradicts(reading, evidence.camera),
     }
-    return {code for code, found in tests.items() if found}
+    asked = OF_ANY_TEXT if kind == "original" else CODES
+    return tuple(code for code in CODES if found.get(code) and code in asked)
 
 
-def _shares_words(text: str, prompt: str) -> bool:
-    """Whether a run of LEAKED_WORDS words of the text stands in the prompt."""
-    said, asked = (re.sub(r"[^\w\s]", " ", t.casefold()).split() for t in (text, prompt))
-    runs = {tuple(asked[i : i + LEAKED_WORDS]) for i in range(len(asked) - LEAKED_WORDS + 1)}
-    return any(tuple(said[i : i + LEAKED_WORDS]) in runs for i in range(len(said) - LEAKED_WORDS + 1))
+def actions(codes: Iterable[str], overrides: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """The severest of what the codes ask for: first, and when nothing more is to be asked.
 
-
-def _is_clean(text: str) -> bool:
-    """Whether text can be written as UTF-8 and shows no trace of bytes that could not be read as it.
-
-    Lone surrogates cannot be written; U+FFFD stands where a decoder gave up; control characters are no text.
+    overrides: code -> last action in place of its own; `accept` asks no second time either.
     """
-    for character in text:
-        category = unicodedata.category(character)
-        if category == "Cs" or character == "\ufffd" or (category == "Cc" and character not in "\n\t\r"):
-            return False
-    return True
+    wanted = [_of(code, overrides or {}) for code in codes]
+    first = max((first for first, _ in wanted), key=ORDER.index, default="accept")
+    return first, max((last for _, last in wanted), key=ORDER.index, default="accept")
 
 
-def _repeats(text: str) -> bool:
-    """Whether words, phrases or characters come again and again in a row, or few are new."""
-    words = re.sub(r"[^\w\s]", " ", text.casefold()).split()
-    if _word_loop(words):
-        return True
-    groups = list(zip(words, words[1:], words[2:], strict=False))
-    if len(groups) >= ENOUGH_GROUPS and len(set(groups)) < LEAST_DISTINCT * len(groups):
-        return True
-    for loop in _CHARACTER_LOOP.finditer(text):
-        # A row of dots or dashes is punctuation, and the zeros of a number are no loop.
-        if any(c.isalpha() for c in loop.group(1)) and len(loop.group()) >= LEAST_CHARACTERS:
-            return True
-    return False
+def action(codes: Iterable[str], overrides: Mapping[str, str] | None = None) -> str:
+    """What becomes of a caption with these codes when nothing more is to be asked."""
+    return actions(codes, overrides)[1]
 
 
-def _word_loop(words: list[str]) -> bool:
-    """Whether one to LONGEST_LOOP words come again right after themselves, often enough."""
-    for size in range(1, min(LONGEST_LOOP, len(words) // 2) + 1):
-        times = WORD_TIMES if size == 1 else PHRASE_TIMES
-        run = 0
-        for here in range(size, len(words)):
-            run = run + 1 if words[here] == words[here - size] else 0
-            if run >= size * (times - 1):
-                return True
-    return False
+def _of(code: str, overrides: Mapping[str, str]) -> tuple[str, str]:
+    first, last = ACTIONS.get(code, UNKNOWN)
+    given = overrides.get(code, last)
+    return ("accept" if given == "accept" and code in overrides else first), given

@@ -11,10 +11,9 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from captioner._ahead import ahead
 from captioner._vlm_model import VlmModel, quiet_peft
@@ -24,6 +23,9 @@ from captioner.recipe import Recipe
 from curate.errors import SpecError
 from curate.extras import require
 from curate.models import folder_sha256, model_folder
+
+if TYPE_CHECKING:
+    import torch
 
 _IGNORED = -100  # the label that transformers leaves out of the loss
 _LOWEST_LR = 0.05  # share of the rate at the end of the cosine
@@ -35,6 +37,8 @@ def train(recipe: Recipe, say: Callable[[str], None] = print) -> dict[str, Any]:
     Raises:
         SpecError: the recipe names something that is not there, or the output is.
     """
+    import torch
+
     out = Path(recipe.output)
     if out.exists() and any(out.iterdir()):
         raise SpecError(f"output: {out} is not empty; choose another folder")
@@ -89,6 +93,8 @@ def _made_trainable(model: VlmModel, recipe: Recipe) -> None:
 def _steps(
     model: VlmModel, recipe: Recipe, data: Sequence[Example], out: Path, say: Callable[[str], None]
 ) -> list[float]:
+    import torch
+
     weights = [weight for weight in model.model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=recipe.lr, weight_decay=recipe.weight_decay, betas=(0.9, 0.98))
     model.model.train()
@@ -141,6 +147,8 @@ def _rate(step: int, recipe: Recipe) -> float:
 
 def tensors(model: VlmModel, data: Sequence[Example]) -> dict[str, Any]:
     """A batch: questions padded on the left, captions behind them padded on the right, labels at the captions alone."""
+    import torch
+
     prepared = model.prepare([example.ask for example in data])
     words = model.processor.tokenizer
     end = model.model.generation_config.eos_token_id
@@ -160,15 +168,19 @@ def tensors(model: VlmModel, data: Sequence[Example]) -> dict[str, Any]:
 
 
 def _loss(model: VlmModel, prepared: dict[str, Any], recipe: Recipe) -> torch.Tensor:
+    import torch
+
     inputs = {name: model.placed(value) for name, value in prepared.items()}
     with torch.autocast(model.device.type, torch.bfloat16, enabled=recipe.precision != "fp32"):
         return model.model(**inputs).loss
 
 
-@torch.inference_mode()
 def _held_out(model: VlmModel, recipe: Recipe, data: Sequence[Example]) -> float | None:
-    losses = [
-        float(_loss(model, tensors(model, data[i : i + recipe.batch]), recipe))
-        for i in range(0, len(data), recipe.batch)
-    ]
+    import torch
+
+    with torch.inference_mode():
+        losses = [
+            float(_loss(model, tensors(model, data[i : i + recipe.batch]), recipe))
+            for i in range(0, len(data), recipe.batch)
+        ]
     return float(np.mean(losses)) if losses else None

@@ -18,17 +18,18 @@ from filters._colours import colour_shares
 
 CELLS, TURNS = 4, 8  # grid cells a side; orientations of half a turn
 SIDE = 64  # pixels a side of the picture that is described: layout, not detail
-NAMED = 0.02  # share of the pixels from which a colour is worth a word: a disc of 1/6 of the short side
+NAMED = 0.0005  # share of the pixels below which a colour is not there: a caption that names it is contradicted
 
 
 class Gist(Score):
     """Layout vector (unit length; cosine compares two), and the colours from the most frequent down."""
 
     name = "gist"
+    version = 2
     frames = Frames(2.0, 256, "rgb")
     fields = (
         column("vector", pa.list_(pa.float32()), "unit length", "48 colour and 128 gradient values, 4x4 grid"),
-        column("colours", pa.list_(pa.string()), "words", "colours with at least 2 % of the pixels"),
+        column("colours", pa.list_(pa.string()), "words", "colours with at least 0.05 % of the pixels"),
         column("shares", pa.list_(pa.float32()), "share", "share of the pixels of each of these colours"),
     )
     higher_is = "neutral"

@@ -18,7 +18,7 @@ class CheckWork(ClipWork):
 
     def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
         """Check a batch of captions. One that is not there has the fault that kept it from being written."""
-        from captioner.checks import CODES, check
+        from captioner.checks import check
         from captioner.evidence import evidence_of
 
         spec, checking = self.plan.stages.caption, self.plan.stages.check
@@ -30,9 +30,10 @@ class CheckWork(ClipWork):
             for kind in spec.kinds:
                 prompt = self.plan.captioner.prompts.get(kind)
                 text, status = row.get(f"caption.{kind}"), row.get(f"caption.{kind}_status")
-                if text is None and status in CODES:
+                if text is None and status not in (None, "ok"):
                     faults[kind] = [status]
                     continue
-                asked = prompt.text if prompt else ""
-                faults[kind] = list(check(text, kind, evidence, prompt=asked, truncated=status == "truncated"))
+                asked, language = (prompt.text, prompt.language) if prompt else ("", None)
+                cut = status == "truncated"
+                faults[kind] = list(check(text, kind, evidence, language=language, prompt=asked, truncated=cut))
             yield "check", {"clip_id": row["id"], **faults}

@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captioner.checks import CHARACTER_TIMES, LONGEST_LOOP, MOST_CHARACTERS, PHRASE_TIMES, WORD_TIMES, check
+from captioner.checks import (
+    CHARACTER_TIMES,
+    CODES,
+    LONGEST_LOOP,
+    MOST_CHARACTERS,
+    PHRASE_TIMES,
+    WORD_TIMES,
+    check,
+)
 
-CODES = ("empty", "too_long", "repeated", "not_utf8")
 WORDS = st.lists(st.text("abcdefghijklmnop", min_size=1, max_size=6), min_size=1, max_size=8)
 
 
