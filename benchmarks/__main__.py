@@ -29,6 +29,7 @@ ALL = (
     "nudenet",
     "terms",
     "caption_server",
+    "caption_checks",
 )
 
 

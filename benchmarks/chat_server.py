@@ -30,6 +30,7 @@ class ChatServer:
     worst: int = 3
     echoes: bool = False  # whether answers are named after X-Request-Id, as vLLM does
     model: str = "tiny"
+    at: int = 0  # the port; 0 for any that is free
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -62,16 +63,20 @@ class ChatServer:
     async def _serve(self, started: threading.Event) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         app = web.Application(client_max_size=1 << 28)
+        app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/chat/completions", self._chat)
         runner = web.AppRunner(app)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", self.at)
         await site.start()
         self.port = runner.addresses[0][1]
         started.set()
         await self._stop.wait()
         await runner.cleanup()
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return web.Response()
 
     async def _models(self, request: web.Request) -> web.Response:
         return web.json_response({"data": [{"id": self.model}]})

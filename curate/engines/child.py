@@ -30,15 +30,16 @@ _ALIVE_EVERY_S = 1.0
 _UNREACHABLE_RETRIES, _UNREACHABLE_PAUSE_S = 2, 1.0
 
 
-def confine(memory_gib: float, parent: int) -> None:
-    """Tie the process to its parent and cap what it may take."""
+def confine(memory_gib: float | None, parent: int) -> None:
+    """Tie the process to its parent and cap what it may take; None: as much as there is."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # the parent ended before the call above
             os._exit(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    limit = int(memory_gib * 2**30)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    if memory_gib is not None:
+        limit = int(memory_gib * 2**30)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
