@@ -37,8 +37,6 @@ def train(recipe: Recipe, say: Callable[[str], None] = print) -> dict[str, Any]:
     Raises:
         SpecError: the recipe names something that is not there, or the output is.
     """
-    import torch
-
     out = Path(recipe.output)
     if out.exists() and any(out.iterdir()):
         raise SpecError(f"output: {out} is not empty; choose another folder")
@@ -48,6 +46,8 @@ def train(recipe: Recipe, say: Callable[[str], None] = print) -> dict[str, Any]:
     except ValueError as error:
         raise SpecError(f"recipe: {error}") from error
     data = examples(recipe.data, Path(recipe.run), prompt, recipe.max_frames)
+    import torch  # not before the recipe has been found to be right: it takes seconds
+
     model = VlmModel(
         folder, None, frames=recipe.frames, dtype="fp32" if recipe.method == "full" else "auto",
         device=recipe.device, alive=lambda: None,
