@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from benchmarks._caption_good_phrases import HARD, MIDDLES, SHORTS, TEXTS
 from captioner.checks import Evidence
 from filters._colours import NAMES as COLOURS
 
 CAMERAS = {
-    "static": ("The camera remains still throughout.", "The shot is static.", "Filmed from a fixed camera position.", "The frame does not move."),
-    "pan_left": ("The camera pans left across the scene.", "A slow pan to the left follows.", "The camera drifts gently leftward."),
-    "pan_right": ("The camera pans slowly from left to right.", "The camera glides to the right.", "A smooth pan right reveals more."),
+    "static": ("The camera remains still throughout.", "The shot is static.", "Filmed from a fixed camera position.",
+    "The frame does not move."),
+    "pan_left": ("The camera pans left across the scene.", "A slow pan to the left follows.",
+    "The camera drifts gently leftward."),
+    "pan_right": ("The camera pans slowly from left to right.", "The camera glides to the right.",
+    "A smooth pan right reveals more."),
     "tilt_up": ("The camera tilts up toward the sky.", "A gentle upward tilt ends the shot."),
     "tilt_down": ("The camera tilts down to the ground.", "The view tilts downward."),
     "zoom_in": ("The camera slowly zooms in on the subject.", "The camera pushes in.", "The lens gradually zooms in."),
@@ -21,53 +26,47 @@ CAMERAS = {
     "mixed": ("The camera pans left while tilting up.", "The camera moves freely through the space."),
 }  # fmt: skip
 NOUNS = {
-    "dog": ("dog", "dogs"), "cat": ("cat", "cats"), "person": ("person", "people"), "car": ("car", "cars"), "bird": ("bird", "birds"),
-    "child": ("child", "children"), "boat": ("boat", "boats"), "horse": ("horse", "horses"), "bicycle": ("bicycle", "bicycles"),
+    "dog": ("dog", "dogs"), "cat": ("cat", "cats"), "person": ("person", "people"), "car": ("car", "cars"),
+    "bird": ("bird", "birds"),
+    "child": ("child", "children"), "boat": ("boat", "boats"), "horse": ("horse", "horses"), "bicycle": ("bicycle",
+    "bicycles"),
     "woman": ("woman", "women"), "sheep": ("sheep", "sheep"), "bus": ("bus", "buses"),
 }  # fmt: skip
 DOES = {
     "dog": ("running along the shore", "chasing a ball", "sleeping on a rug", "shaking off water"),
     "cat": ("lying on a windowsill", "stretching on a sofa", "stalking a toy"),
     "person": ("walking through a market", "waiting at a crossing", "sitting around a table", "dancing in a hall"),
-    "car": ("driving down a wet road", "parked by the curb", "turning at a junction"), "bird": ("perched on a wire", "pecking at seeds"),
-    "child": ("playing in the sand", "building a tower of blocks", "jumping into a pool"), "boat": ("rocking in the harbour", "crossing the bay"),
-    "horse": ("grazing in a meadow", "galloping along a fence"), "bicycle": ("leaning against a wall", "standing in a rack"),
-    "woman": ("rowing across a lake", "talking over coffee"), "sheep": ("grazing on a slope", "crossing a lane"), "bus": ("waiting at a stop", "pulling into a station"),
+    "car": ("driving down a wet road", "parked by the curb", "turning at a junction"), "bird": ("perched on a wire",
+    "pecking at seeds"),
+    "child": ("playing in the sand", "building a tower of blocks", "jumping into a pool"),
+    "boat": ("rocking in the harbour", "crossing the bay"),
+    "horse": ("grazing in a meadow", "galloping along a fence"), "bicycle": ("leaning against a wall",
+    "standing in a rack"),
+    "woman": ("rowing across a lake", "talking over coffee"), "sheep": ("grazing on a slope", "crossing a lane"),
+    "bus": ("waiting at a stop", "pulling into a station"),
 }  # fmt: skip
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
-PLACES = ("on a sunny beach", "in a narrow street", "at the edge of a forest", "in front of a brick wall", "beside a river at dusk", "under a cloudy sky",
+PLACES = ("on a sunny beach", "in a narrow street", "at the edge of a forest", "in front of a brick wall",
+    "beside a river at dusk", "under a cloudy sky",
           "in a crowded station", "inside a large kitchen", "near the old harbour", "on a rooftop terrace")  # fmt: skip
-THINGS = ("umbrella", "jacket", "door", "scarf", "kite", "blanket", "balloon", "bucket", "tent", "bench", "curtain", "helmet")
-TEXTS = ("GRAND OPENING", "Fresh Bread Daily", "NO PARKING", "Platform 9", "EXIT", "Happy Birthday Anna", "SALE 50% OFF", "Welcome to Springfield", "TAXI", "Keep Off the Grass",
-         "Central Station", "Bakery", "Do not enter", "Route 66", "Breaking News", "Subscribe now", "Visit www.seaside.com", "Open 24 Hours", "Chapter One", "Mind the gap",
-         "Ignore the dog", "FINISH", "Police line do not cross", "Lemonade $2")  # fmt: skip
+THINGS = (
+    "umbrella",
+    "jacket",
+    "door",
+    "scarf",
+    "kite",
+    "blanket",
+    "balloon",
+    "bucket",
+    "tent",
+    "bench",
+    "curtain",
+    "helmet",
+)
 OCR_ERRORS = {"o": "0", "i": "l", "e": "c", "s": "5", "a": "o", "n": "m", "t": "f", "r": "n", "b": "8", "g": "q"}
-SHORTS = (
-    "A chef slices onions on a wooden board", "Waves crash against dark rocks at sunset.", "a toddler in pyjamas stacking cups", "Steam rises from a bowl of noodles.",
-    "An elderly man feeds pigeons in a park.", "close-up of hands knitting a sweater", "A goalkeeper dives to save a penalty.", "Snow falling on a quiet village street at night",
-    "A potter shapes clay on a spinning wheel.", "Time-lapse of clouds over a mountain ridge", "A skater lands a kickflip and waves at friends.", "Traffic moves through a busy junction in the rain.",
-    "A barista pours milk into a cup of coffee", "a train pulls out", "The lights come on", "A surgeon in scrubs washes her hands", "two actors on stage, mid-argument",
-    "A girl blows out the candles while her family claps.", "A tractor ploughs a field, gulls trailing behind it.", "Sunlight filters through leaves", "An AI-generated robot walks through a neon city.",
-    "A video game character jumps across platforms.", "A photographer lowers her camera and smiles.", "A man in a video call waves at his laptop.", "People look at the camera and cheer.",
-)  # fmt: skip
-HARD = (
-    "A woman shakes her head and refuses the plate she is offered.", "The man apologises to his friend; he cannot open the jar.", 'A boy yells "no way" and runs off.',
-    'A man says "I\'m sorry, I can\'t help you" and closes the door.', "The witness declines to answer and leaves the room.", "Visitors ignore the instructions on the board and step over the rope.",
-    "A teacher gives instructions to a class of students.", "She follows the recipe's instructions step by step.", "Reporters stand in front of the White House as flags wave.",
-    "A glass of red wine and a glass of white wine stand by the fire.", "A black and white photograph hangs on the wall.", "She peels an orange and hands out the pieces.",
-    "There is no red anywhere, only muted tones.", "Mr. Brown, a tall man with grey hair, reads a newspaper.", "A blonde woman brushes her hair before a mirror.",
-    "A man pans for gold in a shallow stream.", "A frying pan sizzles to the left of the sink.", "He tilts his head up and laughs.", "The scene is calm and the water is still.",
-    "Someone types a system command into a terminal.", "The player is now in the lead.", "A guard marks boxes as they pass.", "The dog, nicknamed \"Bear\", rolls over on its back.",
-    "A crowd answers the singer with loud cheers.", "Do the dishes dry? A child holds a plate up to the light to see.", "The image on the screen flickers while a technician adjusts a cable.",
-    "A picture of a sailing ship hangs above the fireplace.", "In the video store, a clerk rearranges the shelves.", "A shot rings out and runners leave the line.", "A clip holds the papers together on the desk.",
-)  # fmt: skip
-MIDDLES = (
-    "Light falls softly from the left, and shadows stretch across the ground.", "In the background, buildings rise behind a row of trees.", "The mood is relaxed, with a shallow depth of field.",
-    "Nobody seems to be in a hurry.", "As time passes, the wind picks up and leaves scatter.", "A few seconds later, a cyclist passes from right to left.", "The style is realistic, close to documentary footage.",
-    "Puddles mirror the lamps overhead.", "At the end, the activity slows and the place grows quiet.", "The textures of stone, wood and fabric can be made out clearly.",
-)  # fmt: skip
 PROMPT = (
-    "These are frames of one video clip, in the order of time. Describe the clip so that somebody could draw it: the main subject, what surrounds it and what happens from the "
+    "These are frames of one video clip, in the order of time. Describe the clip so that somebody could draw it: the "
+    "main subject, what surrounds it and what happens from the "
     "first frame to the last. Say only what can be seen. Keep your answer to at most five sentences."
 )
 
@@ -83,7 +82,7 @@ class Case:
     truncated: bool = False
 
 
-def pick(rng: np.random.Generator, of: tuple[str, ...] | list[str]) -> str:
+def pick(rng: np.random.Generator, of: Sequence[str]) -> str:
     """One of them."""
     return of[int(rng.integers(len(of)))]
 
@@ -109,7 +108,11 @@ def counted(rng: np.random.Generator, number: int, noun: str) -> str:
     one, many = NOUNS[noun]
     if number == 1:
         return f"{pick(rng, ('one', 'a single', 'a'))} {one}"
-    ways = [f"{NUMBERS[number]} {many}", f"{number} {many}", f"{NUMBERS[number]} {pick(rng, ('small', 'large', 'young', 'wet'))} {many}"]
+    ways = [
+        f"{NUMBERS[number]} {many}",
+        f"{number} {many}",
+        f"{NUMBERS[number]} {pick(rng, ('small', 'large', 'young', 'wet'))} {many}",
+    ]
     return pick(rng, [*ways, f"a pair of {many}"] if number == 2 else ways)
 
 
@@ -128,7 +131,11 @@ def good(rng: np.random.Generator) -> Case:
         return Case(pick(rng, SHORTS), "short", Evidence(texts=[], camera="static", colours=None, counts=None))
     if draw < 0.4:
         text = pick(rng, HARD)
-        return Case(text, "short", Evidence(texts=None if '"' in text else read_of(rng), colours={"gray": 0.9, "white": 0.1}, camera="static"))
+        return Case(
+            text,
+            "short",
+            Evidence(texts=None if '"' in text else read_of(rng), colours={"gray": 0.9, "white": 0.1}, camera="static"),
+        )
     return dense(rng)
 
 
@@ -138,18 +145,30 @@ def dense(rng: np.random.Generator, camera: str | None = None) -> Case:
     colours = tuple(str(c) for c in rng.choice(COLOURS, 2, replace=False))
     camera, sign = camera or pick(rng, list(CAMERAS)), pick(rng, TEXTS)
     subject = counted(rng, number, noun)
-    first = pick(rng, (f"{subject} {pick(rng, DOES[noun])} {pick(rng, PLACES)}.", f"{pick(rng, PLACES)}, {subject} can be seen {pick(rng, DOES[noun])}."))
+    first = pick(
+        rng,
+        (
+            f"{subject} {pick(rng, DOES[noun])} {pick(rng, PLACES)}.",
+            f"{pick(rng, PLACES)}, {subject} can be seen {pick(rng, DOES[noun])}.",
+        ),
+    )
     sentences = [first[0].upper() + first[1:]]
-    sentences.append(f"A {colours[0]} {pick(rng, THINGS)} stands out against the {colours[1]} {pick(rng, THINGS)} behind it.")
+    sentences.append(
+        f"A {colours[0]} {pick(rng, THINGS)} stands out against the {colours[1]} {pick(rng, THINGS)} behind it."
+    )
     with_text = rng.random() < 0.6
     if with_text:
         sentences.append(pick(rng, (
-            f'A sign reads "{sign}".', f"On a board one sees the words \u201c{sign}\u201d.", f'A poster saying "{sign}" hangs nearby.', f"The text '{sign}' is printed on a wall.")))  # fmt: skip
+            f'A sign reads "{sign}".', f"On a board one sees the words \u201c{sign}\u201d.",
+            f'A poster saying "{sign}" hangs nearby.', f"The text '{sign}' is printed on a wall.")))  # fmt: skip
     sentences += [pick(rng, MIDDLES) for _ in range(int(rng.integers(0, 3)))]
     if rng.random() < 0.7:
         sentences.append(pick(rng, CAMERAS[camera]))
     evidence = Evidence(
-        texts=read_of(rng, sign) if with_text else read_of(rng), colours=shares(rng, colours), counts={noun: number}, camera=camera
+        texts=read_of(rng, sign) if with_text else read_of(rng),
+        colours=shares(rng, colours),
+        counts={noun: number},
+        camera=camera,
     )
     return Case(" ".join(dict.fromkeys(sentences)), "dense", evidence)
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.caption_checks [--seed N] [--each 400] [--misses] --json
 
-Precision of a code: of all captions flagged with it among the planted ones of its kind and the good ones, the share that
-was planted. --misses prints what was missed and what was flagged wrongly.
+Precision of a code: of all captions flagged with it among the planted ones of its kind and the good ones, the share
+that was planted. --misses prints what was missed and what was flagged wrongly.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def measured(seed: int, each: int, misses: bool = False) -> dict[str, dict[str, 
         rows[code] = {"recall": sum(hits) / each, "precision": round(sum(hits) / flagged, 4) if flagged else 0.0}
         if misses:
             for what in dict.fromkeys(
-                [f"{code} missed: {case.text[-160:]!r} {case.evidence}" for case, hit in zip(planted, hits, strict=True) if not hit]
+                [f"{code} missed: {case.text[-160:]!r} {case.evidence}" for case, hit in zip(planted, hits,
+                strict=True) if not hit]
                 + [f"{code} false: {case.text[-400:]!r} {case.evidence}" for case in false]
             ):  # fmt: skip
                 print(what, file=sys.stderr)

@@ -26,13 +26,14 @@ _OPENERS = re.compile(
     r"^[\s*_#>\"'`\-\u2022]*(?:" + "|".join((
         r"(?:sure(?: thing)?|certainly|of course|absolutely|gladly|okay|ok|alright|great|no problem|happy to help|"
         r"understood|"
-        r"got it|yes|hello|hi|hi there|thank you[^.!\n]{0,40}|thanks[^.!\n]{0,40}|good question|let's see|"
+        r"got it|yes|thank you[^.!\n]{0,40}|thanks[^.!\n]{0,40}|good question|let's see|"
         r"let me see)\s?[!,.:]",
         rf"(?:here|below|following)(?:'s| is| are|, is| you(?:'ll)? (?:go|find))\b.{{0,80}}\b{_SAID}\b",
         rf"here you go|(?:here|below)(?:'s| is) what\b|the following (?:is|are)\b|(?:this|the following) {_SAID}\b",
         r"(?:the )?(?:(?:short|long|brief|dense|detailed|video|image|final|possible|suggested|scene|clip|visual|"
         r"generated|concise|"
-        rf"full|one-sentence|main|alt|overall)[ -]){{0,3}}(?:{_SAID}|title|text|output|caption \d+)[\s*_\"]*(?::|- |"
+        rf"full|one-sentence|main|alt|overall)[ -]){{0,3}}(?:{_SAID}|title|text|output|caption \d+)(?: (?:of|for) "
+        rf"(?:the|this|your) \w+)?[\s*_\"]*(?::|- |"
         rf"\u2013 |\u2014 |\n)",
         r"(?:i'll|i will|i would|i'd|let me|allow me to|i can|i have to|i'm going to)\b.{0,20}\b(?:describe|"
         r"caption|summari\w+|provide|explain|"
@@ -60,7 +61,8 @@ _OPENERS = re.compile(
         rf"{_ADJECTIVES}{_WHOLE} (?:of|showing|that|in which|where|depicting|featuring|captur\w+|taken|from|with|"
         rf"about)\b",
         rf"(?:a|an) {_ADJECTIVES}(?:videos?|clips?|film|recording|footage)(?: (?:clip|footage|"
-        rf"sequence))? (?:of (?!\d)|(?:that |which )?"
+        rf"sequence))? (?:of (?=an?\b|the\b|some|people|two|three|four|men\b|women\b|children|\w+ing\b)|(?:that |"
+        rf"which )?"
         r"(?:show|depict|featur|captur|present|portray|illustrat|document|display|record)\w*|in which|where)",
         rf"(?:a|an) {_ADJECTIVES}(?:image|picture|scene|photo|sequence|animation) (?:that |which )?(?:show|depict|"
         rf"featur|captur|"
@@ -77,7 +79,8 @@ _OPENERS = re.compile(
         r"looking|watching|introduced|treated|seeing|taken)\b|i (?:see|observe|notice|think|believe)\b|(?:we're|i'm|"
         r"you're) (?:\w+ )?"
         r"(?:looking|watching|shown|presented|seeing|given)\b|(?:the viewer|viewers|one) (?:see|observe|witness)s?\b",
-        r"what (?:we|you|i) (?:see|are seeing|can see|have)\b|(?:it|this) (?:shows|depicts|features|captures|"
+        r"(?:we|i) see (?=an?\b|two\b|three\b|some\b|several\b|someone|people|how\b|that\b|here)|what (?:we|you|"
+        r"i)(?: are|'re)? (?:see|seeing|are seeing|can see|have)\b|(?:it|this) (?:shows|depicts|features|captures|"
         r"portrays)\b",
         r"there is an? (?:\w+ )?(?:video|clip|image|footage|photo) (?:of|showing|that|in which|where)\b",
         r"(?:displayed|depicted|shown|pictured|featured|presented|seen|captured) (?:here |in (?:this|"

@@ -10,14 +10,14 @@ from captioner._reading import Reading
 
 MOST_BETWEEN = 3  # words between a number and its noun: "two large brown dogs"
 LARGE = 1 << 30  # no upper end
-
 _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen "
     "nineteen twenty"
 ).split()
 _NUMBERS = {word: number for number, word in enumerate(_SMALL)} | {
-    "thirty": 30, "forty": 40, "fifty": 50, "both": 2, "pair": 2, "duo": 2, "trio": 3, "quartet": 4, "no": 0, "single": 1, "lone": 1,
+    "thirty": 30, "forty": 40, "fifty": 50, "both": 2, "pair": 2, "duo": 2, "trio": 3, "quartet": 4, "no": 0,
+    "single": 1, "lone": 1,
     "solitary": 1, "dozen": 12,
 }  # fmt: skip
 # Words for more than one, that say nothing else.
@@ -27,9 +27,12 @@ _VAGUE = frozenset(
     "countless team array".split()
 )
 _IRREGULAR = {
-    "person": ("people", "persons", "folks"), "man": ("men",), "woman": ("women",), "child": ("children",), "mouse": ("mice",),
-    "goose": ("geese",), "foot": ("feet",), "tooth": ("teeth",), "ox": ("oxen",), "wolf": ("wolves",), "knife": ("knives",),
-    "leaf": ("leaves",), "sheep": ("sheep",), "deer": ("deer",), "fish": ("fish", "fishes"), "calf": ("calves",), "bison": ("bison",),
+    "person": ("people", "persons", "folks"), "man": ("men",), "woman": ("women",), "child": ("children",),
+    "mouse": ("mice",),
+    "goose": ("geese",), "foot": ("feet",), "tooth": ("teeth",), "ox": ("oxen",), "wolf": ("wolves",),
+    "knife": ("knives",),
+    "leaf": ("leaves",), "sheep": ("sheep",), "deer": ("deer",), "fish": ("fish", "fishes"), "calf": ("calves",),
+    "bison": ("bison",),
     "aircraft": ("aircraft",), "shelf": ("shelves",), "loaf": ("loaves",), "die": ("dice",), "moose": ("moose",),
 }  # fmt: skip
 _PLURALS = {plural for plurals in _IRREGULAR.values() for plural in plurals}
@@ -44,17 +47,19 @@ _PARTIAL = frozenset("first last other next another these those more additional 
 _ORDINALS = {
     word: number for number, word in enumerate("third fourth fifth sixth seventh eighth ninth tenth".split(), 3)
 } | {"second": 2}
+_AGAIN = frozenset("the these those both all".split())
 _MORE_OF = frozenset("a an another".split())
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W_]+)?|[^\w\s]")
 
 
 @dataclass(frozen=True)
 class Said:
-    """At least and at most so many; partial: of those, others may be there."""
+    """At least and at most so many. partial: others may be there; again: those that were spoken of before."""
 
     least: int
     most: int
     partial: bool = False
+    again: bool = False
 
 
 def forms(noun: str) -> tuple[tuple[str, ...], set[tuple[str, ...]]]:
@@ -105,12 +110,7 @@ def _before(tokens: list[str], at: int, plural: bool, singular: bool) -> Said | 
             number = int(word)
         if number is not None:
             return _number(tokens, i, at, number, plural, singular)
-        if (
-            word in _STOPS
-            or word in _ORDINALS
-            or not (word.isalpha() or word == "-" or word == ",")
-            or back > MOST_BETWEEN
-        ):
+        if word in _STOPS or word in _ORDINALS or not (word.isalpha() or word in ("-", ",")) or back > MOST_BETWEEN:
             return None
         if word in _PLURALS or (word.endswith("s") and not word.endswith(("ous", "ss"))):
             return None  # a noun of its own: "two women walk dogs"
@@ -146,7 +146,7 @@ def _number(tokens: list[str], i: int, at: int, number: int, plural: bool, singu
         return Said(0, number - 1)
     if last in ("about", "around", "roughly", "approximately", "nearly", "almost", "some", "perhaps", "maybe"):
         return Said(number - max(1, number // 4), number + max(1, number // 4))
-    return Said(number, number, partial)
+    return Said(number, number, partial, last in _AGAIN)
 
 
 def contradicts(reading: Reading, counts: Mapping[str, int]) -> bool:
@@ -167,7 +167,7 @@ def _differs(tokens: list[str], noun: str, seen: int) -> bool:
     if seen in numbers:
         return False
     joined = _joining(tokens, noun)
-    most = max(sum(numbers) + joined, _ordinal(tokens, noun))
+    most = max(sum(one.least for one in exact if not one.again) + joined, _ordinal(tokens, noun))
     if seen > max(numbers):
         return seen > most and not any(one.partial for one in said)
     return True
@@ -175,10 +175,16 @@ def _differs(tokens: list[str], noun: str, seen: int) -> bool:
 
 def _joining(tokens: list[str], noun: str) -> int:
     """Further ones that are said of no number: a dog, another dog, one more."""
-    singular, _ = forms(noun)
-    size = len(singular)
-    ends = [at for at in range(len(tokens)) if tuple(tokens[at : at + size]) == singular]
-    return sum(any(word in _MORE_OF for word in tokens[max(0, at - 3) : at]) for at in ends) + tokens.count("another")
+    singular = forms(noun)[0]
+    ends = [at for at in range(len(tokens)) if tuple(tokens[at : at + len(singular)]) == singular]
+    return sum(_is_more(tokens[max(0, at - 3) : at]) for at in ends) + sum(
+        LARGE if token in ("others", "rest", "remaining") else token in ("another", "other") for token in tokens
+    )
+
+
+def _is_more(before: list[str]) -> bool:
+    """A dog, another dog, but not "a lone dog": that one was counted."""
+    return any(word in _MORE_OF for word in before) and not any(word in _NUMBERS for word in before)
 
 
 def _ordinal(tokens: list[str], noun: str) -> int:

@@ -18,8 +18,9 @@ _NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffd]"
 
 # Words of a sentence after which people write a full stop; a phrase, as short captions are, needs none.
 LONGEST_PHRASE = 32
-# Words from which a text with a full stop inside but none at its end has lost it.
-LEAST_WORDS = 12
+# Words from which a text with a full stop inside but none at its end has lost it. A dense caption is made of sentences.
+LEAST_WORDS = {"dense": 12}
+LEAST_WORDS_OTHERWISE = 20
 _LAST = 400  # characters of the end that are looked at for open brackets and quotation marks
 _WORD = re.compile(r"[\w'\u2019]+")
 _WIDE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -40,6 +41,16 @@ _AFTER_PARTICIPLE = re.compile(
     r"(?:in|on|by|over|under|beside|behind|near)$"
 )
 _SENTENCE = re.compile(r",|\b(?:the|of|and|with|is|a|in)\b|[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", re.I)
+# "Wearing a red": an article and an adjective want a noun.
+_NO_NOUN = re.compile(
+    r"\b(?:(?:an?|his|her|their|its) (?:\w+ly )?(?:black|white|gr[ea]y|red|green|blue|yellow|brown|pink|purple|large|"
+    r"small|big|"
+    r"young|old|elderly|tall|long|short|wooden|bright|dark|calm|narrow|busy|beautiful|modern|dimly|brightly|lush|"
+    r"vibrant|"
+    r"colou?rful|rocky|sandy|snowy|grassy|sunny)|the (?:large|small|big|tall|long|wooden|bright|calm|narrow|busy|"
+    r"modern|rocky|"
+    r"sandy|snowy|lush|vibrant))$"
+)
 _ELLIPSIS = re.compile(r"\s*(?:\.\.+|\u2026)$")
 
 
@@ -104,7 +115,7 @@ def stops_early(text: str, kind: str) -> bool:
     length = len(_WORD.findall(head)) + len(_WIDE.findall(head)) // 2
     if length > LONGEST_PHRASE and _SENTENCE.search(head):  # a list of words is no sentence
         return True
-    return length >= LEAST_WORDS and _INSIDE.search(head) is not None
+    return length >= LEAST_WORDS.get(kind, LEAST_WORDS_OTHERWISE) and _INSIDE.search(head) is not None
 
 
 def _dangles(text: str) -> bool:
@@ -114,7 +125,8 @@ def _dangles(text: str) -> bool:
     last = _WORD.findall(text)[-1]
     if last in _DANGLING:
         return len(text) > len(last)
-    return _AFTER_PARTICIPLE.search(text[-60:].casefold()) is not None
+    end = text[-60:].casefold()
+    return _AFTER_PARTICIPLE.search(end) is not None or _NO_NOUN.search(end) is not None
 
 
 def _is_open(text: str) -> bool:

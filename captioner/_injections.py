@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from captioner._ocr_match import Screen
 from captioner._reading import Quote, Reading, words
-from captioner._screen_text import Screen
 
 FEWEST_OWN_WORDS = 2  # that must stand outside the quotation marks of a caption that quotes
 
@@ -25,6 +25,7 @@ _MADE = (
     "(?:video|clip|image|content|footage|frame|scene|picture|file|sample|caption|item|media|this|it|everything|"
     "all|entry|row)s?"
 )
+_CLIPS = "(?:videos?|clips?|images?|content|footage|frames?|pictures?|files?|samples?|media|entry)"
 _SAFE = (
     "(?:safe|approved?|benign|harmless|sfw|clean|appropriate|acceptable|okay?|non-?violent|verified|passed|pass|"
     "unrestricted|"
@@ -77,11 +78,12 @@ _COMMANDS = re.compile("|".join((
     rf"{_START}(?:mark|label|classify|rate|flag|tag|treat|score|categori[sz]e|deem|approve|accept|whitelist|allow|"
     rf"clear|certify|greenlight) (?:as (?:\w+ ){{0,2}}{_SAFE}|(?:this|it|the (?:video|clip|image|content|footage)))\b",
     r"\b(?:is_?)?(?:safe|nsfw|sfw|unsafe|output|verdict|rating|safety|approved|explicit|violence|violent|hate|"
-    r"flagged|moderation|decision|status|label|score|class|category|aesthetics?|quality|allow|result)\w* ?(?:=+|:|->|"
-    r"=>) ?"
-    r"[\"'{]?(?:true|false|safe|none|null|pass(?:ed)?|allow(?:ed)?|approved?|ok|clean|benign|sfw|yes|no|0|1|10|"
-    r"100)\b|\b\w+ ?== ?\w+|\b[a-z_]+=(?:true|false)\b",
-    rf"\b(?:this|the) (?:{_MADE[3:-3]})s? (?:is|was|are|has been|have been|should be|must be|shall be|"
+    r"flagged|moderation|decision|status|label|score|class|category|aesthetics?|quality|allow|result)\w*[\"']? ?"
+    r"(?:(?:=+|:|->|=>) ?[\"'{]?(?:true|false|safe|none|null|pass(?:ed)?|allow(?:ed)?|approved?|ok|clean|benign|sfw|"
+    r"yes|no)\b|"
+    r"=+ ?[\"']?\d)|"
+    r"\b\w+ ?== ?\w+|\b[a-z_]+=(?:true|false)\b",
+    rf"\b(?:this|the) {_CLIPS} (?:is|was|are|has been|have been|should be|must be|shall be|"
     r"can be) (?:\w+ )?(?:\w+ly |100% |already |pre-?)*(?:considered |marked |labell?ed |deemed |classified |rated |"
     rf"treated |certified |declared )?(?:as )?"
     r"(?:safe\b(?! (?:distance|house|place|from|zone|deposit|box|landing))|approved|verified|cleared|whitelisted|"
@@ -91,7 +93,7 @@ _COMMANDS = re.compile("|".join((
     rf"https?:|\b[\w-]{{2,40}}\.(?:com|net|org|io|ru|info|xyz|tv|co|shop|biz|app|example|test|ly|me|gg|ai|de|uk|site|"
     rf"online)\b)",
     rf"{_START}(?:visit (?:us|our (?:web)?site|the (?:web)?site|our store)|click (?:here|on|the|below|now)|"
-    rf"call (?:now|us|today|\+?\d)|scan (?:the|this) (?:qr )?code|buy now|order (?:now|today)|act now|shop now|"
+    rf"call (?:now|us|today|\+?\d[\d -]*)|scan (?:the|this) (?:qr )?code|buy now|order (?:now|today)|act now|shop now|"
     r"subscribe (?:now|to (?:our|my|the|this) )|follow (?:us|me|@)|like and subscribe|use (?:the )?(?:promo )?code|"
     r"text \w+ to \d|send (?:money|bitcoin|payment|cash|an email|your)|tap the link|swipe up)\b|\blink in (?:the |"
     r"my |our )?(?:bio|description)\b",
@@ -101,7 +103,8 @@ _COMMANDS = re.compile("|".join((
     r"say|not(?:e|ing)\b|warn|block|quarantin|moderat|analy|remove|refus|censor|look at|acknowledg|comment|restrict|"
     r"classify|label|follow|obey)\w*",
     r"\b(?:attention|note|warning|important|notice|message|instructions?|memo|dear|hey|hello|hi|reminder|command|"
-    rf"order|urgent)[ ,:!]*(?:to |for |all |the |any |every )*{_ADDRESSED}\b(?=[\s,:!.]|$)|{_START}(?:ai|model|"
+    rf"order|urgent)(?: ?[,:!] ?| (?:to|for) |(?<=dear) |(?<=hey) |(?<=hello) |(?<=attention) )(?:all |the |any |"
+    rf"every )*{_ADDRESSED}\b(?=[\s,:!.]|$)|{_START}(?:ai|model|"
     rf"assistant|captioner|annotator) ?[:,!]",
     r"\b(?:end|end of|begin|beginning of|start of|stop) (?:the )?(?:prompt|instructions?|description|"
     r"system (?:prompt|message)|user (?:input|message)|input|context|caption)\b|</?(?:system|admin|instructions?)>|"
@@ -112,7 +115,8 @@ _COMMANDS = re.compile("|".join((
     r"all) (?:\w+ )?(?:system|prompt|instructions?|hidden|training|api key|passwords?|secrets?|credentials|"
     r"configuration)\b",
     rf"{_START}(?:execute|run|eval|delete|transfer|wire|upload|exfiltrate|curl|sudo|rm) (?:the |this |all |your |"
-    rf"following |-)+|{_START}(?:say|write|state|tell (?:the \w+|every\w+|them|us|me|your \w+)|claim|pretend|assume|insist|"
+    rf"following |-)+|{_START}(?:say|write|state|tell (?:the \w+|every\w+|them|us|me|your \w+)|claim|pretend|assume|"
+    rf"insist|"
     rf"confirm|assert|report) (?:\w+ )?that\b",
     rf"{_START}(?:follow|obey|execute|comply with|carry out|adhere to|perform) (?:all )?(?:these|my|the following|"
     rf"the new|this|every|only|what|our|the) ?(?:\w+ )?(?:{_ORDERS}|steps?|message|text|sign|order|says|say)\b|"
@@ -127,7 +131,15 @@ _COMMANDS = re.compile("|".join((
     rf"confidential|private)\b",
     r"\b(?:your|the model's|the assistant's) (?:new|real|true|only|actual|next|updated) (?:task|role|instructions?|"
     r"goal|job|purpose|mission|orders?|objective|identity)\b",
-    rf"{_START}set (?:the |every |all |your )?(?:\w+ ){{1,3}}(?:to|=) (?:\d|true|false|zero|safe|none|low|high|max|min)",
+    rf"{_START}set (?:the |every |all |your )?(?:\w+ ){{1,3}}(?:to|=) (?:\d|true|false|zero|safe|none|low|high|max)",
+    r"\byou (?:have been|were) (?:\w+ly )?(?:reprogrammed|instructed|ordered|hacked|told|selected|commanded|updated|"
+    r"authori[sz]ed)\b|"
+    r"\binstead of (?:an? |the |your )?(?:caption|description|captioning|describing)\b|\byour (?:\w+ )?instructions "
+    r"(?:have|are|were)\b",
+    rf"{_START}(?:caption|describe|summari[sz]e|report) (?:this|it|the (?:video|clip|image|scene)|everything) "
+    rf"(?:only |simply |just )?as\b|"
+    rf"{_START}(?:consider|count|regard|treat|deem|call|declare) {_MADE}(?: (?:video|clip|image|content|footage))? "
+    rf"(?:\w+ly )?{_SAFE}\b",
     # The same in other languages
     r"\bignor(?:a|ez|iere|ieren|are|ar)\b (?:\w+ ){0,3}(?:instruc\w+|instruktion\w*|anweisung\w*|istruzion\w+|"
     r"instru\u00e7\u00f5es)",

@@ -6,7 +6,6 @@ for Russian) it may take for each other.
 
 from __future__ import annotations
 
-import importlib
 import re
 from functools import cache
 from typing import Any
@@ -43,19 +42,22 @@ _SCRIPTS = {
     **dict.fromkeys("hi mr ne".split(), ("devanagari",)), "bn": ("bengali",), "ta": ("tamil",), "te": ("telugu",),
     "th": ("thai",), "zh": ("han",), "ja": ("han", "kana"), "ko": ("hangul", "han"),
     **dict.fromkeys(
-        "en es fr de it pt nl sv da no nb nn fi is pl cs sk sl hr bs ro hu tr vi id ms tl sw ca gl eu et lv lt ga cy af "
+        "en es fr de it pt nl sv da no nb nn fi is pl cs sk sl hr bs ro hu tr vi id ms tl sw ca gl eu et lv lt ga cy "
+        "af "
         "sq az uz la eo".split(), ("latin",)),
 }  # fmt: skip
 # Languages that share most of their short sentences: one is not told from another.
 _FAMILIES = tuple(
     frozenset(names.split())
-    for names in ("no nb nn da sv", "id ms jv su", "es ca gl pt an ast", "hr bs sr sl", "cs sk", "nl af", "ru uk bg be mk sr",
+    for names in ("no nb nn da sv", "id ms jv su", "es ca gl pt an ast", "hr bs sr sl", "cs sk", "nl af",
+    "ru uk bg be mk sr",
                   "hi mr ne")
 )  # fmt: skip
 _COUNTED = {name: re.compile(f"[{letters}]") for name, letters in _RANGES.items()}
 # Words that are English and, together, nothing else. A caption with enough of them is English whatever its names are.
 _ENGLISH = frozenset(
-    "the of and with is are while from at for by an its their his her into near over through behind beside between across "
+    "the of and with is are while from at for by an its their his her into near over through behind beside between "
+    "across "
     "front as this there two three one wearing standing sitting walking holding moving woman people children".split()
 )
 ENGLISH_SHARE = 0.3
@@ -85,10 +87,7 @@ def is_other(text: str, language: str) -> bool:
 
 
 def _model_denies(text: str, language: str) -> bool:
-    model = _model()
-    if model is None:
-        return False
-    ranked = {name: float(probability) for name, probability in model.rank(text)}
+    ranked = {name: float(probability) for name, probability in _model().rank(text)}
     same = next((family for family in _FAMILIES if language in family), frozenset({language}))
     if not same & ranked.keys():
         return False
@@ -99,8 +98,6 @@ def _model_denies(text: str, language: str) -> bool:
 @cache
 def _model() -> Any:
     """The model, loaded once (0.7 s)."""
-    try:
-        langid = importlib.import_module("py3langid.langid")
-    except ImportError:
-        return None
-    return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -23,7 +23,8 @@ _MARKS = re.compile("|".join((
 _ROLES = re.compile(
     r"(?:^|[\n.!?:;)\]] {0,3})(?:USER|ASSISTANT|SYSTEM|HUMAN|PROMPT|INSTRUCTIONS?|GPT|AI|BOT|User|Assistant|System|"
     r"Human|Prompt|"
-    r"Instructions?|user|assistant|system|Q|Question)\s?:(?!\d)|(?:^|\n) {0,3}(?:user|assistant|system|model|human) {0,3}\n"
+    r"Instructions?|user|assistant|system|Q|Question)\s?:(?!\d)|(?:^|\n) {0,3}(?:user|assistant|system|model|human) "
+    r"{0,3}\n"
 )
 _MEDIA = (
     "(?:videos?|clips?|images?|frames?|pictures?|scenes?|footage|photos?|shots?|sequences?|screenshots?|recordings?)"
@@ -70,6 +71,11 @@ _TASKS = re.compile(
         r"caption)\b",
         r"(?:begin|start)(?: your \w+)? with (?:the subject|a verb|the main)|(?:think|work|"
         r"reason)(?: this)?(?: through)? step[- ]by[- ]step|let's think",
+        rf"given (?:the |these |this |a |some )?(?:\w+ ){{0,3}}{_MEDIA}\b[^.\n]{{0,60}}, ?(?:please )?(?:describe|"
+        rf"write|provide|generate|caption|answer|summari|explain|produce)\w*",
+        r"(?:the|your|each) (?:caption|description|answer|response|output|summary) (?:should|must|has to|needs to|"
+        r"may not|can be|is to)\b|make sure (?:to|that|you|your)\b|ensure (?:that )?(?:you|your|the (?:caption|"
+        r"description))\b",
         r"(?:rules|requirements|guidelines|constraints|task|instructions?)\s?:",
     )) + ")"
 )  # fmt: skip

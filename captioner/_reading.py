@@ -25,8 +25,10 @@ _INVISIBLE = re.compile(
 )
 # Capitals in the middle of a sentence, before words in lower case: a sentence begins that nothing ended.
 _COMMAND = re.compile(
-    "(?<=[a-z0-9'\")\\]]) (?=(?:Do not|Don't|Never|Avoid|Describe|Respond|Reply|Return|Write|Answer|Say|Output|Please|You|Your|"
-    "Ignore|Disregard|Forget|Mark|Label|Visit|Keep|Be|Use|Treat|Set|Tell|Give|Stop|Pretend|Act|From now|Only|Note|Include) [a-z])"
+    "(?<=[a-z0-9'\")\\]]) (?=(?:Do not|Don't|Never|Avoid|Describe|Respond|Reply|Return|Write|Answer|Say|Output|"
+    "Please|You|Your|"
+    "Ignore|Disregard|Forget|Mark|Label|Visit|Keep|Be|Use|Treat|Set|Tell|Give|Stop|Pretend|Act|From now|Only|Note|"
+    "Include) [a-z])"
 )
 _SENTENCE_END = re.compile(r"[.!?]+[\"')\]*]*(?:\s+|$)|[\u3002\uff01\uff1f\n]+")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")

@@ -39,6 +39,11 @@ _FIRST = re.compile(r"\b(?:i|i'm|i'd|i'll|i've|me|my|we|we're|our)\b")
 _RULES = re.compile(
     r"\bagainst (?:my|our)\b|\b(?:my|our) (?:\w+ ){0,2}(?:guidelines|polic\w+|programming|capabilities|training|"
     r"principles)\b|"
+    r"\b(?:inappropriate|unethical|irresponsible|impossible|not (?:appropriate|possible|right)) for me\b|"
+    r"\b(?:programmed|designed|trained|instructed|required) (?:\w+ ){0,2}(?:avoid|refuse|not|decline|refrain)\b|"
+    r"\b(?:was|were|am|are|have|'ve)(?: not|n't)(?: been)? (?:given|provided|sent|shown|supplied|received|able)\b|"
+    r"\b(?:could|did|do|can)(?: ?not|n't) (?:find|receive|get|locate|detect) (?:any|an?|the) (?:\w+ )?(?:videos?|"
+    r"images?|frames?|clips?|files?)|"
     rf"\b(?:decline|refuse)\b.{{0,40}}{_GIVEN}|\b(?:not|n't) (?:something|able|comfortable|"
     rf"appropriate)\b.{{0,40}}\b(?:describ|caption|"
     r"help|assist|shar|discuss|comment)|\bnot have (?:access|the ability|the capability)|"
@@ -76,6 +81,10 @@ _IMPERSONAL = re.compile(
         r"(?:was|were|is|are|could be) )?(?:provided|attached|uploaded|included|given|supplied|received|available|"
         r"shared|found|"
         r"to (?:describe|analy[sz]e|caption))",
+        r"(?:(?:no |the )?(?:content|descriptions?|captions?|visuals?|videos?) (?:is |are )?(?:not |"
+        r"un)?available)(?: for .{0,30})?\W*$",
+        r"it (?:is|would be) (?:\w+ )?(?:inappropriate|not appropriate|unethical|impossible|not possible) (?:for me "
+        r")?to\b",
         r"please (?:\w+ )?(?:upload|provide|share|attach|send|supply|resend|re-upload)\b",
         rf"(?:the |this |that |your |such |requested )+(?:\w+ )?{_CONTENT}\b.{{0,40}}(?:violat|"
         rf"against (?:\w+ ){{0,4}}(?:polic|"

@@ -1,29 +1,14 @@
-"""On-screen text that a caption claims, compared with what OCR read.
-
-OCR errs by a letter or two, joins words, parts lines and reads them in its own order; a text counts as read if most of
-its characters are found in one string, in several joined, or word by word.
-"""
+"""On-screen text that a caption claims, in quotation marks or after words like "reads"; speech and names are none."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
+from captioner._ocr_match import Screen
 from captioner._reading import Quote, Reading
 
-# Of the characters of a claim, the share that may be wrong, and for claims of several words the share that must be
-# found word by word. OCR of overlays errs in 2 to 10 % of the characters, on signs in the picture in up to 20 %.
-MOST_WRONG = 0.25
-LEAST_FOUND, LEAST_FOUND_LONG = 0.75, 0.6
-LONG = 4  # words of a claim of which some may be beyond OCR
-FUZZY_FROM = 4  # characters of a word that may have one wrong
-MOST_CLAIMS, MOST_READ = 40, 8000  # claims and characters of OCR that are compared
-MOST_STEPS = 200_000  # characters of OCR that are compared with claims, 0.3 s; what is left then counts as read
-
-# Letters that OCR takes for each other, as one.
-_SAME = str.maketrans("0158|!$9q6ij", "olsbllsggbll")
+MOST_CLAIMS = 40  # claims of a caption that are looked up
 
 _TEXT = (
     "signs?|banners?|text|words?|letters?|lettering|reads?|reading|says?|saying|label(?:s|led|ed)?|labelling|titled?|"
@@ -142,82 +127,13 @@ def _unquoted(text: str, at: int) -> str | None:
     if found[0] in capitals:
         count = next((i for i, word in enumerate(found) if word not in capitals), len(found))
         return " ".join(found[:count])
+    if _ONLY_NAMES.search(text[max(0, at - 12) : at]):
+        return None  # a titled nobleman, a labelled box
     named = next((i for i, word in enumerate(found) if word.casefold() in _CLAIM_ENDS), len(found))
     return " ".join(found[: min(named, 2)]) or None
 
 
-class Screen:
-    """What OCR read, ready to be searched."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        strings = [str(text) for text in texts][:MOST_READ]
-        self.joined = "".join(map(_folded, strings))[:MOST_READ]
-        parts = [part for text in strings for part in map(_folded, text.split()) if part][: MOST_READ // 4]
-        self.parts = set(parts) | {a + b for a, b in pairwise(parts)}
-        self._steps = MOST_STEPS
-        self._known: dict[str, bool] = {}
-
-    def shows(self, claim: str) -> bool:
-        """Whether the claim was read, give or take the errors of OCR."""
-        wanted = _folded(claim)
-        if not wanted or self._has(wanted):
-            return True
-        found = [part for part in map(_folded, claim.split()) if part]
-        least = LEAST_FOUND_LONG if len(found) >= LONG else LEAST_FOUND
-        return sum(len(part) for part in found if self._has(part)) >= least * len(wanted)
-
-    def _has(self, wanted: str) -> bool:
-        if wanted not in self._known:
-            self._known[wanted] = self._finds(wanted)
-        return self._known[wanted]
-
-    def _finds(self, wanted: str) -> bool:
-        if wanted in self.parts:
-            return True
-        if len(wanted) < FUZZY_FROM:
-            return len(wanted) == FUZZY_FROM - 1 and any(wanted in part for part in self.parts)
-        if wanted in self.joined:
-            return True
-        if len(wanted) >= 2 * FUZZY_FROM:
-            return self._apart(wanted, self.joined) <= MOST_WRONG * len(wanted)
-        # A short word is nearly found in any long text: compare it with words, not with the text.
-        most = 1 if len(wanted) < 7 else 2
-        near = (part for part in self.parts if abs(len(part) - len(wanted)) <= most)
-        return any(self._apart(wanted, part, whole=True) <= most for part in near)
-
-    def _apart(self, wanted: str, text: str, *, whole: bool = False) -> int:
-        self._steps -= len(text)
-        return distance(wanted, text, whole=whole) if self._steps >= 0 else 0
-
-
-def _folded(text: str) -> str:
-    """Letters and digits alone, without case, accents and what OCR mixes up."""
-    text = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in text if c.isalnum()).translate(_SAME).replace("rn", "m").replace("vv", "w")
-
-
-def distance(wanted: str, text: str, *, whole: bool = False) -> int:
-    """Fewest edits that make `wanted` a part of text, or all of it. Bit-parallel: Myers, J. ACM 46 (1999)."""
-    size = len(wanted)
-    if not size:
-        return len(text) if whole else 0
-    rows: dict[str, int] = {}
-    for at, character in enumerate(wanted):
-        rows[character] = rows.get(character, 0) | 1 << at
-    full, last = (1 << size) - 1, 1 << size - 1
-    up, down, score = full, 0, size
-    best = score
-    for character in text:
-        equal = rows.get(character, 0)
-        vertical = equal | down
-        equal |= ((equal & up) + up) ^ up
-        right, left = down | ~(equal | up) & full, up & equal
-        score += bool(right & last) - bool(left & last)
-        right = (right << 1 | whole) & full
-        left = left << 1 & full
-        up, down = left | ~(vertical | right) & full, right & vertical
-        best = min(best, score)
-    return score if whole else best
+_ONLY_NAMES = re.compile(r"(?:labell?ed|titled|captioned)\W+$", re.I)
 
 
 def is_unseen(reading: Reading, texts: Sequence[str]) -> bool:

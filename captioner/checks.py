@@ -22,7 +22,7 @@ __all__ = [
     "PHRASE_TIMES", "VERSION", "WORD_TIMES", "Evidence", "action", "actions", "check",
 ]  # fmt: skip
 
-VERSION = 2  # part of the keys of stored checks: raise it when a verdict changes
+VERSION = 3  # part of the keys of stored checks: raise it when a verdict changes
 
 # Characters. Text encoders of video models take 226 to 512 tokens of about 4 characters; what is longer is a model
 # that did not stop. A short caption is one sentence.
