@@ -31,6 +31,7 @@ class ChatServer:
     echoes: bool = False  # whether answers are named after X-Request-Id, as vLLM does
     model: str = "tiny"
     at: int = 0  # the port; 0 for any that is free
+    moved: str = ""  # another server, to which chats are redirected
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -90,6 +91,8 @@ class ChatServer:
             self.open -= 1
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self.moved:
+            return web.Response(status=307, headers={"Location": f"{self.moved}/chat/completions"})
         body = await request.json()
         ref = request.headers["X-Request-Id"]
         self.requests[ref] += 1

@@ -1,7 +1,6 @@
 """The language of a caption: by its script, and where that does not tell, by py3langid (naive Bayes over n-grams).
 
-py3langid (BSD, 4.6 MB with its model, no network) knows 97 languages; related ones (Bulgarian
-for Russian) it may take for each other.
+Its model comes in the wheel and knows 97 languages; related ones (Bulgarian for Russian) it may take for each other.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 # Of the characters of a claim, the share that may be wrong, and for claims of several words the share that must be
-# found word by word. OCR of overlays errs in 2 to 10 % of the characters, on signs in the picture in up to 20 %.
+# found word by word. OCR errs, more on signs in
+# the picture than on overlays.
 MOST_WRONG = 0.25
 LEAST_FOUND, LEAST_FOUND_LONG = 0.75, 0.6
 LONG = 4  # words of a claim of which some may be beyond OCR

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from curate.captioning import Alive, Answer
-from curate.errors import SpecError
+from curate.errors import InputRejected, SpecError, StageCrashed
 
 if TYPE_CHECKING:
     import aiohttp
@@ -95,7 +95,10 @@ class _Loop:
 
     async def _answer(self, ref: str, body: Body) -> Answer:
         draw = random.Random(ref)  # the same pauses for the same request, and not the same for all
-        data = await asyncio.to_thread(body)  # frames are prepared while other requests are under way
+        try:
+            data = await asyncio.to_thread(body)  # frames are prepared while other requests are under way
+        except InputRejected as error:
+            return Answer(ref, fault=(error.reason, error.detail))
         begun = time.monotonic()
         for number in range(1, self._limits.tries + 1):
             try:
@@ -115,8 +118,12 @@ class _Loop:
 
         headers = {"Content-Type": "application/json", "X-Request-Id": ref}
         try:
-            async with self._session.post(f"{self._url}/chat/completions", data=data, headers=headers) as response:
+            async with self._session.post(
+                f"{self._url}/chat/completions", data=data, headers=headers, allow_redirects=False
+            ) as response:
                 text = await _body_of(response)
+                if response.status in (401, 403):
+                    raise StageCrashed("caption:key", f"{self._url} refuses the key (HTTP {response.status})")
                 if response.status in _AGAIN:
                     raise _Again(f"HTTP {response.status}", _seconds(response.headers.get("Retry-After")))
                 if response.status != 200:
@@ -177,7 +184,7 @@ def _seconds(text: str | None) -> float:
 
 
 def session(headers: Mapping[str, str], limits: Limits) -> aiohttp.ClientSession:
-    """Connections for so many requests. Proxies of the environment are not used, and redirects are not followed."""
+    """Connections for so many requests. Proxies of the environment are not used: clips go where the spec says."""
     import aiohttp
 
     return aiohttp.ClientSession(

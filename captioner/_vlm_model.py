@@ -17,7 +17,7 @@ from typing import Any
 from captioner.answers import instruction
 from captioner.frames import grid
 from curate.captioning import Alive, Answer, Ask
-from curate.errors import InputRejected, SpecError
+from curate.errors import StageCrashed
 
 FRAMES = ("auto", "video", "images", "grid")
 _FPS = 2.0  # of proxies; what a clip of one frame is said to have
@@ -57,7 +57,9 @@ class VlmModel:
             self.processor.chat_template
         )
         if frames == "video" and not takes_video:
-            raise SpecError(f"caption: the processor of {folder} takes no video; use `frames: grid` or `images`")
+            raise StageCrashed(
+                "caption:frames", f"the processor of {folder} takes no video; use `frames: grid` or `images`"
+            )
         return ("video" if takes_video else "grid") if frames == "auto" else frames
 
     # -- questions ---------------------------------------------------------------------------------------------
@@ -157,7 +159,7 @@ def _device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputRejected("caption:device", "no CUDA device can be used here")
+        raise StageCrashed("caption:device", "no CUDA device can be used here")
     return name
 
 

@@ -18,6 +18,10 @@ _REF_DIGITS = 8
 _LONGEST = 1 << 16  # characters of an answer that are looked at: what is longer is a model that did not stop
 
 
+class OtherClip(Exception):
+    """An answer carries the ref of another question than the one that it was given for."""
+
+
 def schema_of(prompt: Prompt, ref: str | None = None) -> dict[str, Any]:
     """JSON schema of an answer. With `ref` the answer must repeat its first digits."""
     kinds: dict[str, Any] = {name: {"type": "string"} for name in ("caption", *prompt.fields)}
@@ -44,7 +48,7 @@ def parsed(prompt: Prompt, text: str, ref: str) -> tuple[str, dict[str, Any]]:
     """The caption and the fields of an answer.
 
     Raises:
-        ValueError: it does not fit the schema. LookupError: it is the answer to another question.
+        OtherClip: it is the answer to another question. ValueError: it does not fit the schema.
     """
     text = text.strip()
     if not prompt.fields:
@@ -54,7 +58,7 @@ def parsed(prompt: Prompt, text: str, ref: str) -> tuple[str, dict[str, Any]]:
     said = _object(text[:_LONGEST])
     given = said.pop(REF, None)
     if given is not None and given != ref[:_REF_DIGITS]:
-        raise LookupError(f"the answer carries {given!r}, the question was {ref[:_REF_DIGITS]!r}")
+        raise OtherClip(f"the answer carries {given!r}, the question was {ref[:_REF_DIGITS]!r}")
     error = next(iter(_validator(prompt).iter_errors(said)), None)
     if error is not None:
         raise ValueError(error.message[:200])

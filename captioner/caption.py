@@ -7,6 +7,7 @@ same for every captioner.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -82,7 +83,7 @@ def _parts(captioner: Captioner, asking: Asking, subject: Subject) -> dict[str, 
 
 def windows(duration_s: float, window_s: float | None) -> tuple[tuple[float, float] | None, ...]:
     """Equal parts of a clip that are no longer than `window_s`; one None, the whole clip, where it is no longer."""
-    count = 1 if window_s is None else max(1, -int(-duration_s / window_s // 1))
+    count = 1 if window_s is None else max(1, math.ceil(duration_s / window_s))
     if count == 1:
         return (None,)
     return tuple((duration_s * i / count, duration_s * (i + 1) / count) for i in range(count))
@@ -104,16 +105,18 @@ def _take(part: _Part, answer: Answer, asking: Asking) -> bool:
     if answer.lost or answer.fault is not None:
         return False
     prompt = part.ask.prompt
+    text, fields = None, {}
     try:
         text, fields = answers.parsed(prompt, answer.text, part.ask.ref)
+    except answers.OtherClip:
+        part.codes = ("other_clip",)
+    except ValueError:
+        part.codes = ("truncated" if answer.truncated else "wrong_schema",)
+    else:
         part.codes = checks.check(
             text, prompt.kind, evidence_of(part.ask.facts), language=prompt.language, prompt=part.ask.text,
             truncated=answer.truncated,
         )  # fmt: skip
-    except LookupError:
-        text, fields, part.codes = None, {}, ("other_clip",)
-    except ValueError:
-        text, fields, part.codes = None, {}, ("truncated" if answer.truncated else "wrong_schema",)
     part.text, part.fields = text, fields
     # An answer of another form may be the server's slip; with the same question a caption would come out the same.
     again = prompt.again or (prompt if text is None else None)

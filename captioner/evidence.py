@@ -9,7 +9,6 @@ from captioner.checks import Evidence
 
 # Columns that say something which a caption may contradict.
 COLUMNS = ("gist.colours", "gist.shares", "camera.motion", "text_overlay.strings")
-BOX = ("borders.left", "borders.top", "borders.right", "borders.bottom")
 
 
 def evidence_of(row: Mapping[str, Any], counts: Mapping[str, str] | None = None) -> Evidence:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from captioner.prompting import filled
 from curate import proxies
-from curate.captioning import Ask, Pictures, Prompt
+from curate.captioning import BOX, Ask, Pictures, Prompt
 from curate.errors import SpecError
 from curate.manifests import rows_of
 from curate.run import Run
 from curate.spec_file import load_spec
+from curate.stages.caption import pictures_of
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,19 @@ def _pictures(run: Path, clips: set[str]) -> dict[str, Pictures]:
     for clip, part in proxies.places(job.plan, job.store).items():
         if clip in clips:
             parts[part].add(clip)
+    boxes = _boxes(job)
     return {
-        row["clip_id"]: Pictures(tuple(row["jpeg"]), tuple(row["times_s"]))
+        row["clip_id"]: pictures_of(row, boxes.get(row["clip_id"], {}))
         for part, wanted in parts.items()
         for row in proxies.rows(job.store, part, wanted)
         if row["outcome"] == "ok"
     }
+
+
+def _boxes(job: Run) -> dict[str, dict[str, float]]:
+    """The picture within its bars by clip, where the run measured it."""
+    if "borders" not in job.plan.tables:
+        return {}
+    table, names = job.plan.tables["borders"], {name.partition(".")[2]: name for name in BOX}
+    rows = job.store.read(table.name, table.schema, ["clip_id", *names]).to_pylist()
+    return {row["clip_id"]: {full: row[name] for name, full in names.items()} for row in rows}

@@ -20,43 +20,38 @@ from urllib.parse import urlsplit
 
 from captioner._requests import Limits, answers, models
 from captioner.answers import instruction, schema_of
-from captioner.evidence import BOX, COLUMNS
 from captioner.prompting import load_prompts
 from captioner.serving import served
-from curate.captioning import Alive, Answer, Ask, Prompt
+from curate.captioning import BOX, Alive, Answer, Ask, Prompt
 from curate.errors import SpecError
 
 _ROUNDS = 8  # clips that are handed over at once, as a multiple of those in flight: the slowest few wait for nobody
 
 
 class Server:
-    """Asks a server; `in_flight`, `timeout_s`, `tries` and `price` are scheduling and never part of a key.
+    """Asks a server; `in_flight`, `timeout_s` and `tries` are scheduling and never part of a key.
 
     url: of the protocol's root, ending in /v1; left out where `engine.resources.caption.serve` starts the server.
     guided: whether the server decodes under a JSON schema. tries: requests for one answer, the first included.
-    temperature 0 is greedy. price: of a million tokens, `{prompt: 0.1, completion: 0.4}`.
+    temperature 0 is greedy.
     """
 
     name: ClassVar[str] = "server"
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ()
-    uses: ClassVar[tuple[str, ...]] = (*COLUMNS, *BOX)
+    uses: ClassVar[tuple[str, ...]] = BOX
     reads_frames: ClassVar[bool] = True
 
     def __init__(
         self, model: str, url: str | None = None, prompts: Mapping[str, str] | None = None, max_tokens: int = 512,
         temperature: float = 0.0, seed: int = 0, guided: bool = True, in_flight: int = 64, timeout_s: float = 120.0,
         tries: int = 6, key_env: str | None = None, allow_remote: bool = False,
-        price: Mapping[str, float] | None = None,
     ) -> None:  # fmt: skip
         self.model, self.url, self.guided = model, url.rstrip("/") if url else None, guided
         self.decoding = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         self.prompts: Mapping[str, Prompt] = load_prompts(prompts)
         if in_flight < 1 or tries < 1 or timeout_s <= 0:
             raise ValueError("in_flight, tries and timeout_s must be above 0")
-        if set(price or {}) - {"prompt", "completion"}:
-            raise ValueError("price: of a million tokens, as {prompt: ..., completion: ...}")
-        self.price = dict(price or {})
         self.batch_rows = _ROUNDS * in_flight
         self.limits = Limits(in_flight, timeout_s, tries)
         self._key_env = key_env
@@ -68,7 +63,7 @@ class Server:
 
     def identity(self) -> Mapping[str, Any]:
         """The model and how it decodes; the same model served elsewhere gives the same captions."""
-        return {"model": self.model, **self.decoding}
+        return {"model": self.model, "guided": self.guided, **self.decoding}
 
     def about(self, kind: str) -> tuple[str, str]:
         """The model, and what there is to say of its weights: nothing that a server could prove."""

@@ -11,7 +11,6 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from functools import cache
 
 from curate.captioning import Alive
 from curate.errors import StageCrashed
@@ -46,7 +45,6 @@ def served(model: str, alive: Alive) -> str:
     return f"{url}/v1"
 
 
-@cache
 def _program() -> str:
     program = shutil.which(_COMMAND)
     if program is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from curate.captioning import KINDS, Alive, Answer, Ask, Prompt
+from curate.captioning import BOX, KINDS, Alive, Answer, Ask, Prompt
 
 # Upper ends of each class and the words for it, from the lowest up. None: nothing worth saying.
 # Motion in short sides per second: codec noise of a frozen shot stays below 0.002; a person who talks before a still
@@ -42,7 +42,6 @@ MOSTLY, SOME = 0.5, 0.08  # shares of the pixels from which a colour fills the p
 MOST_COLOURS = 3
 MOST_TEXTS = 3  # on-screen texts that are quoted ...
 TEXT_LENGTHS = range(3, 81)  # ... and their characters: shorter ones say nothing, longer ones are whole pages
-BOX = ("borders.left", "borders.top", "borders.right", "borders.bottom")
 
 
 class Template:

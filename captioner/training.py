@@ -99,7 +99,7 @@ def _steps(
     optimizer = torch.optim.AdamW(weights, lr=recipe.lr, weight_decay=recipe.weight_decay, betas=(0.9, 0.98))
     model.model.train()
     losses: list[float] = []
-    batches = list(_batches(len(data), recipe))
+    batches = list(_batches([_frames(example) for example in data], recipe))
     with (out / "log.jsonl").open("w") as log:
         for step, (batch, prepared, _) in enumerate(
             ahead(batches, lambda rows: tensors(model, [data[i] for i in rows]), threads=1)
@@ -125,15 +125,26 @@ def _steps(
     return losses
 
 
-def _batches(count: int, recipe: Recipe) -> Iterator[list[int]]:
-    """Rows of each step: windows of permutations laid end to end, each a pure function of (seed, epoch)."""
-    place, order, epoch = 0, np.empty(0, int), 0
-    for _ in range(recipe.steps):
-        while len(order) - place < recipe.batch:
-            fresh = np.random.default_rng([recipe.seed, epoch]).permutation(count)
-            order, place, epoch = np.concatenate([order[place:], fresh]), 0, epoch + 1
-        yield order[place : place + recipe.batch].tolist()
-        place += recipe.batch
+def _batches(shapes: Sequence[int], recipe: Recipe) -> Iterator[list[int]]:
+    """Rows of each step, all of one shape: some models take no others. A pure function of the seed.
+
+    Epochs are permutations; what does not fill a batch of its shape waits for the next one.
+    """
+    waiting: dict[int, list[int]] = {}
+    made = epoch = 0
+    while made < recipe.steps:
+        for row in np.random.default_rng([recipe.seed, epoch]).permutation(len(shapes)).tolist():
+            batch = waiting.setdefault(shapes[row], [])
+            batch.append(row)
+            if len(batch) == recipe.batch and made < recipe.steps:
+                made += 1
+                yield waiting.pop(shapes[row])
+        epoch += 1
+
+
+def _frames(example: Example) -> int:
+    assert example.ask.pictures is not None
+    return len(example.ask.pictures.jpeg)
 
 
 def _rate(step: int, recipe: Recipe) -> float:

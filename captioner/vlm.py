@@ -8,14 +8,15 @@ Frames are prepared by threads ahead of the model (captioner/_ahead.py); the mod
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
 
 from captioner._ahead import ahead
 from captioner._vlm_model import FRAMES, VlmModel
-from captioner.evidence import BOX, COLUMNS
 from captioner.prompting import load_prompts
-from curate.captioning import KINDS, Alive, Answer, Ask, Prompt
+from curate.captioning import BOX, KINDS, Alive, Answer, Ask, Prompt
 from curate.extras import require
 from curate.models import folder_sha256, model_folder
 from curate.registry import nearest
@@ -39,7 +40,7 @@ class Vlm:
     name: ClassVar[str] = "vlm"
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ()
-    uses: ClassVar[tuple[str, ...]] = (*COLUMNS, *BOX)
+    uses: ClassVar[tuple[str, ...]] = BOX
     reads_frames: ClassVar[bool] = True
 
     def __init__(
@@ -82,25 +83,21 @@ class Vlm:
         """Answers batch by batch: asks of the same kind, with as many frames of the same size."""
         for kind in dict.fromkeys(ask.prompt.kind for ask in asks):
             model = self._model(kind, alive)
-            of_kind = sorted((ask for ask in asks if ask.prompt.kind == kind), key=_length)
-            batches = [of_kind[i : i + self._batch] for i in range(0, len(of_kind), self._batch)]
+            batches = _batches([ask for ask in asks if ask.prompt.kind == kind], self._batch)
             for batch, prepared, waited_s in ahead(batches, model.prepare, self._threads):
                 if isinstance(prepared, Exception):
-                    yield from self._one_by_one(model, batch, prepared, alive)
+                    yield from self._one_by_one(model, batch, alive)
                     continue
                 for answer in model.generate(batch, prepared, self.decoding, alive):
-                    yield _waited(answer, waited_s / len(batch))
+                    yield replace(answer, waited_s=waited_s / len(batch))
 
-    def _one_by_one(self, model: VlmModel, batch: Sequence[Ask], error: Exception, alive: Alive) -> Iterator[Answer]:
+    def _one_by_one(self, model: VlmModel, batch: Sequence[Ask], alive: Alive) -> Iterator[Answer]:
         """A clip whose frames cannot be prepared costs its neighbours nothing."""
-        if len(batch) == 1:
-            yield Answer(batch[0].ref, fault=("caption:frames", f"{type(error).__name__}: {error}"))
-            return
         for ask in batch:
             try:
                 prepared = model.prepare([ask])
-            except Exception as found:  # noqa: BLE001 a processor may raise anything; it is recorded in its row
-                yield from self._one_by_one(model, [ask], found, alive)
+            except Exception as error:  # noqa: BLE001 a processor may raise anything; it is recorded in its row
+                yield Answer(ask.ref, fault=("caption:frames", f"{type(error).__name__}: {error}"))
             else:
                 yield from model.generate([ask], prepared, self.decoding, alive)
 
@@ -133,13 +130,15 @@ def _adapter(name: str) -> Path:
     return model_folder(name)
 
 
-def _length(ask: Ask) -> tuple[int, tuple[int, int], int, str]:
-    """What decides how many tokens a question has; by it neighbours in a batch need little padding."""
-    assert ask.pictures is not None
-    return len(ask.pictures.jpeg), ask.pictures.size, len(ask.text), ask.ref
+def _batches(asks: Sequence[Ask], most: int) -> list[list[Ask]]:
+    """Asks with as many frames of the same size, those of similar length together: some models take no others."""
 
+    def shape(ask: Ask) -> tuple[int, tuple[int, int]]:
+        assert ask.pictures is not None
+        return len(ask.pictures.jpeg), ask.pictures.size
 
-def _waited(answer: Answer, seconds: float) -> Answer:
-    from dataclasses import replace
-
-    return replace(answer, waited_s=seconds)
+    batches = []
+    for _, equal in groupby(sorted(asks, key=lambda ask: (*shape(ask), len(ask.text), ask.ref)), key=shape):
+        rows = list(equal)
+        batches += [rows[i : i + most] for i in range(0, len(rows), most)]
+    return batches

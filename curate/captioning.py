@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from typing import Any, ClassVar, Protocol
 
-import cv2
 import numpy as np
 
 from curate.errors import InputRejected
+from curate.proxies import rgb_of
 
 KINDS = ("short", "dense")
+BOX = ("borders.left", "borders.top", "borders.right", "borders.bottom")  # columns: the picture within its bars
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 Alive = Callable[[], None]
+
+
+def box_of(row: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    """The picture within the bars that `borders` found; the whole picture where it was not asked or has no answer."""
+    edges = [row.get(edge) for edge in BOX]
+    return WHOLE if None in edges else tuple(edges)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,10 @@ class Pictures:
         """The frames within the bars, (T, H, W, 3). Raises InputRejected where one is no picture."""
         frames = []
         for file in self.jpeg:
-            frame = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
+            frame = rgb_of(file)
             if frame is None:
                 raise InputRejected("caption:frame", "a stored frame is no JPEG; see: rushes verify")
-            frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+            frames.append(frame)
         height, width = frames[0].shape[:2]
         left, top, right, bottom = self.box
         x, y = round(left * width), round(top * height)
@@ -92,6 +99,11 @@ class Prompt:
     version: int = 1
     fields: tuple[str, ...] = ()
     again: Prompt | None = None
+
+    @property
+    def every_text(self) -> str:
+        """This text and those that are asked after it."""
+        return self.text if self.again is None else f"{self.text}\n{self.again.every_text}"
 
     @cached_property
     def sha256(self) -> str:
@@ -131,7 +143,7 @@ class Answer:
     truncated: bool = False
     tokens_in: int = 0
     tokens_out: int = 0
-    requests: int = 1
+    requests: int = 0
     seconds: float = 0.0
     waited_s: float = 0.0
     fault: tuple[str, str] | None = None
@@ -177,4 +189,4 @@ class Asking:
     again: int = 1
     window_s: float | None = None
     max_frames: int = 16
-    facts: tuple[str, ...] = field(default=())
+    facts: tuple[str, ...] = ()

@@ -188,11 +188,12 @@ class Plan:
         for need in (*captioner.needs, *self._facts):
             if need not in known:
                 raise SpecError(f"caption: {captioner.name} reads {need!r}; add its score to `score:`")
-        serves = self.spec.engine.resources.get("caption")
-        if serves is not None and serves.serve and captioner.name != "server":
-            raise SpecError("engine.resources.caption.serve: only the captioner `server` talks to one")
-        if getattr(captioner, "leaves_the_host", False):
-            refuse_unscreened_to_leave(self.stages.screen)
+        if captioner.name == "server":
+            serves = "caption" in (resources := self.spec.engine.resources) and resources["caption"].serve is not None
+            if serves == (captioner.url is not None):
+                raise SpecError("caption: a `url`, or `engine.resources.caption.serve`: one of them, not both")
+            if captioner.leaves_the_host:
+                refuse_unscreened_to_leave(self.stages.screen)
         return captioner
 
     def _check_checks(self) -> None:

@@ -54,7 +54,13 @@ def decoded(clip: str, jpeg: bytes) -> np.ndarray:
     Raises:
         StorageError: it is damaged.
     """
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    picture = rgb_of(jpeg)
     if picture is None:
         raise StorageError(f"a proxy of clip {clip} is not a JPEG; see: rushes verify")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return picture
+
+
+def rgb_of(jpeg: bytes) -> np.ndarray | None:
+    """The picture in a JPEG file, (H, W, 3) uint8 RGB; None where there is none."""
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    return None if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

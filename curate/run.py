@@ -256,6 +256,8 @@ class Run:
                 done += rows_done
                 self.progress(step, done, len(rows))
         self.computed[step] = self.computed.get(step, 0) + len(rows)
+        if step == "caption" and self.plan.captioner.reads_frames:
+            self.close()  # its model would sit in memory, or on a GPU, while others work
 
     def _write_ledger(self, ledger: Ledger) -> None:
         """Replace OUT/ledger.parquet when it would change."""

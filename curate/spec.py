@@ -14,6 +14,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from curate.registry import nearest
 from curate.spec_base import Model, OpenModel, Params, named, no_switch, plain
+from curate.spec_captions import CaptionSpec as CaptionSpec
+from curate.spec_captions import Check as Check
 from curate.spec_screen import REQUIRED_CATEGORIES as REQUIRED_CATEGORIES
 from curate.spec_screen import Screen as Screen
 
@@ -104,33 +106,6 @@ class Rule(Model):
         return self
 
 
-class CaptionSpec(OpenModel):
-    """The captioner, the kinds that it writes, and how it is asked. Other keys are its parameters.
-
-    ask_again: how often an answer that is not accepted is asked for again, with another prompt. window_s: a longer clip
-    gets its dense caption window by window. max_frames: most frames of a question. facts: what the prompt is told of
-    what was measured: duration, camera, text, motion.
-    """
-
-    with_: str = Field("template", alias="with")
-    kinds: tuple[Literal["short", "dense"], ...] = ("short", "dense")
-    ask_again: int = Field(default=1, ge=0, le=4)
-    window_s: float | None = Field(default=None, gt=0)
-    max_frames: int = Field(default=16, ge=1)
-    facts: tuple[str, ...] = ()
-
-
-class Check(Model):
-    """Caption checks; a clip is quarantined when every caption of it that training may use fails.
-
-    actions: what becomes of a caption with a fault, where it is not to be the default. counts: columns that say how
-    many of a thing there are, by its noun: `{person: people.count}`.
-    """
-
-    actions: dict[str, Literal["accept", "fall_back", "quarantine"]] = {}
-    counts: dict[str, str] = {}
-
-
 class Latents(OpenModel):
     """The latent codec and the size that it encodes. Other keys are the codec's parameters.
 
@@ -197,7 +172,7 @@ class Stages(Model):
 class Resource(Model):
     """What one worker of a stage holds on a Ray cluster.
 
-    The local engine takes the number of caption workers from it too. serve: each caption worker starts a server of the
+    The local engine takes the most workers of a step from it too. serve: each caption worker starts a server of the
     model that captioner `server` names, on loopback, and ends it.
     """
 
@@ -242,9 +217,11 @@ class Engine(Model):
     @field_validator("resources")
     @classmethod
     def _known_works(cls, value: dict[str, Resource]) -> dict[str, Resource]:
-        for name in value:
+        for name, resource in value.items():
             if name not in WORKS:
                 raise ValueError(f"unknown key {name!r}; {nearest(name, WORKS)}")
+            if resource.serve is not None and name != "caption":
+                raise ValueError(f"{name}: only `caption` can `serve` a model")
         return value
 
 

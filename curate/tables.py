@@ -108,8 +108,6 @@ def _measured(plan: Plan, name: str, score: Score, pixels: dict[str, Any]) -> di
 def _captions(plan: Plan, tables: dict[str, Table]) -> dict[str, Table]:
     if plan.captioner is None or plan.stages.caption is None:
         return {}
-    from captioner import checks
-
     captioner, spec = plan.captioner, plan.stages.caption
     read = _stages_of(plan.caption_columns, tables) + (["frames"] if captioner.reads_frames else [])
     what = {
@@ -117,11 +115,13 @@ def _captions(plan: Plan, tables: dict[str, Table]) -> dict[str, Table]:
         "asks": spec.model_dump(mode="json", include=set(type(spec).model_fields) - {"with_"}),
         "prompts": [_asked(captioner.prompts[kind]) for kind in spec.kinds],
         "params": dict(captioner.identity()),
-        "checks": checks.VERSION,
         "reads": [tables[r].key for r in read],
     }
     made = {"caption": Table("caption", key_of("caption", what), schema.CAPTION)}
+    # What asks a caption again is no part of its key: sharper checks judge what was written, and it stands.
     if plan.stages.check is not None:
+        from captioner import checks
+
         seen = [tables[r].key for r in _stages_of(plan.check_columns, tables)]
         what = [checks.VERSION, made["caption"].key, seen, plan.stages.check.counts]
         made["check"] = Table("check", key_of("check", what), schema.CHECK)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import ids, proxies, schema, sealing
-from curate.captioning import KINDS
+from curate.captioning import BOX, KINDS
 from curate.decisions import good_captions
 from curate.engines import Shard
 from curate.errors import RushesError
@@ -139,7 +139,7 @@ def _column(plan: Plan, store: Store, clips: pa.Table, name: str) -> pa.ChunkedA
 
 def _columns(plan: Plan, clips: pa.Table) -> list[str]:
     written = [f"caption.{kind}{what}" for kind in KINDS for what in ("", "_status")]
-    box = [f"borders.{edge}" for edge in ("left", "top", "right", "bottom")] if plan.crops else []
+    box = BOX if plan.crops else ()
     present = [name for name in written if name in clips.schema.names]
     return list(dict.fromkeys([*_SPAN, *plan.caption_columns, *plan.check_columns, *present, *box]))
 

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from curate.errors import InputRejected, StorageError, Unreachable
+from curate.errors import InputRejected, StageCrashed, StorageError, Unreachable
 from curate.stage import Fault, Left
 from curate.store import FULL
 from curate.wire import Closed, Wire
@@ -120,7 +120,7 @@ class Child:
                     self._emit_all(results, batch, start, attempts)
                     results.clear()
             self._emit_all(results, batch, start, attempts)
-        except (StorageError, Closed):
+        except (StorageError, StageCrashed, Closed):  # nothing that another row would fare better with
             raise
         except Unreachable as error:
             self._again(work, batch, attempts, error)
@@ -233,6 +233,8 @@ def main() -> None:
                 wire.send(child.shard(message))
             except StorageError as error:
                 wire.send({"storage": str(error)})
+            except StageCrashed as error:
+                wire.send({"crashed": [error.reason, error.detail]})
     except Closed:
         return
 

@@ -107,7 +107,7 @@ class Supervisor:
 
         Raises:
             StorageError: the store refused a write.
-            StageCrashed: no worker can be started, or the run was stopped.
+            StageCrashed: no worker can be started, one says that it can do nothing here, or the run was stopped.
         """
         deaths: Counter[str] = Counter()
         alone: set[str] = set()
@@ -154,5 +154,7 @@ class Supervisor:
                     return [], answer, None
                 elif "storage" in answer:
                     raise StorageError(answer["storage"])
+                elif "crashed" in answer:
+                    raise StageCrashed(*answer["crashed"])
         except Closed:
             return batch, None, None

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from curate import proxies
-from curate.captioning import WHOLE, Asking, Pictures
+from curate.captioning import Asking, Pictures, box_of
 from curate.plan import Plan
 from curate.stage import Left, fault_columns
 from curate.stages import ClipWork
 from curate.store import Store
 
 Row = dict[str, Any]
-BOX = ("borders.left", "borders.top", "borders.right", "borders.bottom")
 
 
 class CaptionWork(ClipWork):
@@ -60,6 +59,4 @@ def asking_of(plan: Plan) -> Asking:
 
 def pictures_of(stored: Row, row: Row) -> Pictures:
     """A clip's stored frames, and the picture within the bars that were found."""
-    edges = [row.get(edge) for edge in BOX]
-    box = WHOLE if None in edges else tuple(round(float(edge), 4) for edge in edges)  # type: ignore[arg-type]
-    return Pictures(tuple(stored["jpeg"]), tuple(stored["times_s"]), box)  # type: ignore[arg-type]
+    return Pictures(tuple(stored["jpeg"]), tuple(stored["times_s"]), box_of(row))

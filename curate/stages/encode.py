@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from curate.captioning import box_of
 from curate.codecs.bf16 import encode_bf16
 from curate.errors import InputRejected
 from curate.media.facts import Fit, Job
@@ -113,7 +114,7 @@ def _frames(
 
 def _job(row: Row, spec: Latents, step_s: float | None) -> Job:
     """The span, as far as its frames can be used."""
-    fit = Fit(spec.short_side, spec.multiple, _box(row))
+    fit = Fit(spec.short_side, spec.multiple, box_of(row))
     end_pts, most = row["end_pts"], None
     if step_s is None:
         most = spec.max_frames
@@ -121,12 +122,6 @@ def _job(row: Row, spec: Latents, step_s: float | None) -> Job:
         reach = math.ceil((spec.max_frames + 1) * step_s / Fraction(row["time_base"]))
         end_pts = min(end_pts, row["start_pts"] + reach)
     return Job("full", row["start_pts"], end_pts, fit=fit, most=most)
-
-
-def _box(row: Row) -> tuple[float, float, float, float]:
-    """The picture within the bars that `borders` found; the whole picture where it was not asked or has no answer."""
-    edges = [row.get(f"borders.{edge}") for edge in ("left", "top", "right", "bottom")]
-    return (0.0, 0.0, 1.0, 1.0) if None in edges else tuple(edges)  # type: ignore[return-value]
 
 
 class TextWork(ClipWork):

@@ -11,9 +11,12 @@ import time
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from benchmarks.chat_server import ChatServer
 from curate.media.writer import write_mp4
+from curate.plan import Plan
+from curate.spec_file import parse
 from tests.conftest import rushes, spec_dict, write_spec
 
 SCREENED = {"explicit": [], "violence": [], "hate": ["terms"]}
@@ -102,6 +105,27 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, footage):
     parts = [path for path in (tmp_path / "out" / "stages").glob("caption-*/*.parquet")]
     assert sum(pq.read_metadata(path).num_rows for path in parts) <= 28
     assert rushes("verify", tmp_path / "out").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [("url: http://127.0.0.1:1/v1", "url: null", "one of them, not both"), ("shard_rows: 4", "resources: {caption: {serve: vllm}}",
+     "one of them, not both"), ("shard_rows: 4", "resources: {media: {serve: vllm}}", "only `caption` can `serve`")],
+)  # fmt: skip
+def test_a_server_is_there_or_started_and_not_both(before, after, says, tmp_path, footage):
+    spec = _spec(tmp_path, footage, "http://127.0.0.1:1/v1")
+    spec.write_text(spec.read_text().replace(before, after))
+    done = rushes("plan", spec)
+    assert (done.returncode, says in done.stderr) == (2, True), done.stderr
+
+
+def test_what_captions_are_checked_against_is_no_reason_to_write_them_again(tmp_path, footage):
+    spec = parse(yaml.safe_load(_spec(tmp_path, footage, "http://127.0.0.1:1/v1").read_text()))
+    seen = spec.model_copy(update={"stages": spec.stages.model_copy(update={"score": {"gist": {}, "camera": {}}})})
+    assert Plan(spec).tables["caption"] == Plan(seen).tables["caption"]
+    assert Plan(spec).tables["check"] != Plan(seen).tables["check"]
+    bars = spec.model_copy(update={"stages": spec.stages.model_copy(update={"score": {"borders": {}}})})
+    assert Plan(spec).tables["caption"] != Plan(bars).tables["caption"], "other pixels are shown"
 
 
 def test_clips_without_a_screen_leave_no_host(tmp_path, footage):

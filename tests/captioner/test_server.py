@@ -12,7 +12,7 @@ from benchmarks.chat_server import ChatServer
 from captioner.caption import Subject, describe
 from captioner.server import Server
 from curate.captioning import Asking, Pictures
-from curate.errors import SpecError
+from curate.errors import SpecError, StageCrashed
 from curate.stage import Left
 
 ONCE = Asking(again=1)
@@ -51,7 +51,7 @@ def test_every_caption_is_on_its_own_clip_whatever_goes_wrong(echoes):
 
 def test_what_the_record_says():
     with ChatServer() as server:
-        (row,) = _described(server, [_subject(40)], Asking(facts=("duration",)), price={"prompt": 1.0})
+        (row,) = _described(server, [_subject(40)], Asking(facts=("duration",)))
     assert (row["model"], row["language"], row["short_status"]) == ("tiny", "en", "ok")
     assert (row["tokens_in"], row["tokens_out"], row["requests"]) == (200, 20, 2)
     assert json.loads(row["prompts"])["dense"]["name"] == "dense"
@@ -92,6 +92,28 @@ def test_a_request_that_the_server_refuses_is_one_faulty_row():
     assert set(server.requests.values()) == {1}, "asking again would not help"
 
 
+@pytest.mark.parametrize("status", ["401", "403"])
+def test_a_key_that_is_refused_is_the_fault_of_no_clip(status):
+    with ChatServer(faults={status: 1.0}, worst=10**6) as server, pytest.raises(StageCrashed, match="refuses the key"):
+        _described(server, [_subject(40)])
+
+
+def test_clips_follow_no_redirect():
+    with ChatServer() as other, ChatServer(moved=other.url) as server:
+        (row,) = _described(server, [_subject(40)])
+    assert row["reason"] == "caption:http_307"
+    assert not other.requests
+
+
+def test_a_frame_that_is_no_picture_costs_its_own_clip():
+    bad = Subject("bad", {"duration_s": 2.0}, Pictures((b"no", b"no"), (0.0, 0.5), (0.1, 0.0, 0.9, 1.0)))
+    with ChatServer() as server:
+        rows = {row["clip_id"]: row for row in _described(server, [bad, *(_subject(n) for n in range(40, 60))])}
+    assert rows["bad"]["reason"] == "caption:frame"
+    assert len(rows) == 21
+    assert server.requests.total() == 40, "nobody else is asked about twice"
+
+
 def test_a_slow_server_is_waited_for_and_a_dead_one_is_not():
     beats = []
     with ChatServer(latency_s=(1.5, 1.5)) as server:
@@ -128,6 +150,6 @@ def test_clips_leave_the_host_only_when_told_to(url):
 def test_scheduling_is_no_part_of_what_a_caption_is(monkeypatch):
     monkeypatch.setenv("SOME_KEY", "secret")
     one = Server("m", "http://127.0.0.1:1/v1")
-    two = Server("m", "http://localhost:2/v1", in_flight=2, timeout_s=1.0, tries=1, key_env="SOME_KEY", price={})
+    two = Server("m", "http://localhost:2/v1", in_flight=2, timeout_s=1.0, tries=1, key_env="SOME_KEY")
     assert one.identity() == two.identity()
     assert one.identity() != Server("m", "http://127.0.0.1:1/v1", temperature=0.5).identity()

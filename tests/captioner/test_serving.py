@@ -66,11 +66,8 @@ def test_a_worker_starts_its_server_once_and_ends_it(tmp_path, footage, vllm):  
 def test_a_server_that_ends_at_once_is_said_to(tmp_path, vllm, monkeypatch):
     (vllm / "vllm").write_text("#!/bin/sh\nexit 3\n")
     monkeypatch.setenv("PATH", f"{vllm}{os.pathsep}{os.environ['PATH']}")
-    serving._program.cache_clear()
     with pytest.raises(StageCrashed, match="ended with code 3"):
         serving.served("tiny", lambda: None)
-    serving._program.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StageCrashed, match="vllm is not installed"):
         serving.served("tiny", lambda: None)
-    serving._program.cache_clear()

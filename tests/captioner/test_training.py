@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,8 +13,8 @@ import yaml
 from benchmarks import tiny_vlms
 from captioner.labelled import examples
 from captioner.prompting import load_prompt
-from captioner.recipe import load_recipe
-from captioner.training import train
+from captioner.recipe import Recipe, load_recipe
+from captioner.training import _batches, train
 from captioner.vlm import Vlm
 from curate.errors import SpecError
 from tests.conftest import rushes, spec_dict, write_clip, write_spec
@@ -76,6 +77,18 @@ def test_an_adapter_is_small_and_changes_what_its_base_says(labelled, tmp_path):
     adapted = _said(labelled, model=base, adapter={"short": str(tmp_path / "lora")})
     assert adapted != _said(labelled, model=base)
     assert Vlm(base, adapter=str(tmp_path / "lora")).identity() != Vlm(base).identity()
+
+
+def test_batches_are_of_one_shape_and_take_every_clip_in_turn():
+    shapes = [2] * 10 + [3] * 7 + [4] * 3
+    recipe = Recipe(base="", run="", data="", kind="short", output="", steps=40, batch=4, seed=1)
+    batches = list(_batches(shapes, recipe))
+    assert len(batches) == 40
+    assert all(len({shapes[row] for row in batch}) == 1 and len(batch) == 4 for batch in batches)
+    assert list(_batches(shapes, recipe)) == batches
+    counts = Counter(row for batch in batches for row in batch)
+    assert set(counts) == set(range(20))
+    assert max(counts.values()) - min(counts.values()) <= 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 from benchmarks import tiny_vlms
 from captioner._sampling import Sampling
 from captioner.caption import Subject, describe
-from captioner.vlm import Vlm
+from captioner.vlm import Vlm, _batches
 from curate.captioning import Ask, Asking, Pictures, Prompt
 
 FAMILIES = ("qwen", "llava_onevision", "internvl")
@@ -54,6 +54,12 @@ def test_a_batch_gives_what_each_alone_gives(family, models):
     assert {ref: answer.text for ref, answer in many.items()} == {ref: answer.text for ref, answer in alone.items()}
     assert len({answer.text for answer in many.values()}) > 3, "other frames give other words"
     assert {ref: answer.tokens_in for ref, answer in many.items()} == {ref: a.tokens_in for ref, a in alone.items()}
+
+
+def test_a_batch_holds_clips_with_as_many_frames():
+    batches = _batches(_asks(), 3)
+    assert sorted(ask.clip_id for batch in batches for ask in batch) == sorted(ask.clip_id for ask in _asks())
+    assert all(len({len(ask.pictures.jpeg) for ask in batch}) == 1 and len(batch) <= 3 for batch in batches)
 
 
 @pytest.mark.parametrize("frames", ["grid", "images"])

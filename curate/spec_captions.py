@@ -1,0 +1,36 @@
+"""The stages `caption` and `check` of a spec: who describes clips, how, and what becomes of a faulty caption."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from curate.spec_base import Model, OpenModel
+
+
+class CaptionSpec(OpenModel):
+    """The captioner, the kinds that it writes, and how it is asked. Other keys are its parameters.
+
+    ask_again: how often an answer that is not accepted is asked for again, with another prompt. window_s: a longer clip
+    gets its dense caption window by window. max_frames: most frames of a question. facts: what the prompt is told of
+    what was measured: duration, camera, text, motion.
+    """
+
+    with_: str = Field("template", alias="with")
+    kinds: tuple[Literal["short", "dense"], ...] = ("short", "dense")
+    ask_again: int = Field(default=1, ge=0, le=4)
+    window_s: float | None = Field(default=None, gt=0)
+    max_frames: int = Field(default=16, ge=1)
+    facts: tuple[str, ...] = ()
+
+
+class Check(Model):
+    """Caption checks; a clip is quarantined when every caption of it that training may use fails.
+
+    actions: what becomes of a caption with a fault, where it is not to be the default. counts: columns that say how
+    many of a thing there are, by its noun: `{person: people.count}`.
+    """
+
+    actions: dict[str, Literal["accept", "fall_back", "quarantine"]] = {}
+    counts: dict[str, str] = {}
