@@ -109,9 +109,12 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path, footage):
 
 @pytest.mark.parametrize(
     ("before", "after", "says"),
-    [("url: http://127.0.0.1:1/v1", "url: null", "one of them, not both"), ("shard_rows: 4", "resources: {caption: {serve: vllm}}",
-     "one of them, not both"), ("shard_rows: 4", "resources: {media: {serve: vllm}}", "only `caption` can `serve`")],
-)  # fmt: skip
+    [
+        ("url: http://127.0.0.1:1/v1", "url: null", "one of them, not both"),
+        ("shard_rows: 4", "resources: {caption: {serve: vllm}}", "one of them, not both"),
+        ("shard_rows: 4", "resources: {media: {serve: vllm}}", "only `caption` can `serve`"),
+    ],
+)
 def test_a_server_is_there_or_started_and_not_both(before, after, says, tmp_path, footage):
     spec = _spec(tmp_path, footage, "http://127.0.0.1:1/v1")
     spec.write_text(spec.read_text().replace(before, after))
