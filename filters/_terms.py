@@ -73,8 +73,10 @@ class TermLists:
         words = _WORD.findall(form)
         found = [*_found(words, self._by_word), *_found(_joined(words), self._by_word)]
         if _DISGUISED.search(form):
-            unmasked, masked = _unmasked(form)
-            found += _found(unmasked, self._folded, masked)
+            # An underscore joins words, or parts one that begins with a sign from the next: both readings count.
+            for reading in dict.fromkeys((form, form.replace("_", " "))):
+                unmasked, masked = _unmasked(reading)
+                found += _found(unmasked, self._folded, masked)
         found += [hit for part, hit in self._unbounded if part in form]
         return list(dict.fromkeys(found))
 

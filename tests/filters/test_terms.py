@@ -51,11 +51,11 @@ TRANSFORMS = {
     "dots": _apart("."),
     "dashes": _apart("-"),
     "spaces": _apart(" "),
-    "underscores": lambda text: re.sub(r"\W+", "_", text),
+    "underscores": lambda text: re.sub(r"[\s-]+", "_", text),
     "quotes": lambda text: f"\u201c{text}\u201d",
     "brackets": lambda text: f"({text})!",
     "possessive": lambda text: f"{text}\u2019s",
-    "new lines": lambda text: re.sub(r"\W+", "\n", text),
+    "new lines": lambda text: re.sub(r"[\s-]+", "\n", text),
 }
 
 
