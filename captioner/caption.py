@@ -114,7 +114,7 @@ def _take(part: _Part, answer: Answer, asking: Asking) -> bool:
         part.codes = ("truncated" if answer.truncated else "wrong_schema",)
     else:
         part.codes = checks.check(
-            text, prompt.kind, evidence_of(part.ask.facts), language=prompt.language, prompt=part.ask.text,
+            text, prompt.kind, evidence_of(part.ask.facts), language=prompt.asked_language, prompt=part.ask.text,
             truncated=answer.truncated,
         )  # fmt: skip
     part.text, part.fields = text, fields

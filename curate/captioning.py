@@ -101,6 +101,11 @@ class Prompt:
     again: Prompt | None = None
 
     @property
+    def asked_language(self) -> str | None:
+        """The language that a model was asked to write; None where nobody was asked."""
+        return self.language if self.text else None
+
+    @property
     def every_text(self) -> str:
         """This text and those that are asked after it."""
         return self.text if self.again is None else f"{self.text}\n{self.again.every_text}"

@@ -33,7 +33,7 @@ class CheckWork(ClipWork):
                 if text is None and status not in (None, "ok"):
                     faults[kind] = [status]
                     continue
-                asked, language = (prompt.every_text, prompt.language) if prompt else ("", None)
+                asked, language = (prompt.every_text, prompt.asked_language) if prompt else ("", None)
                 cut = status == "truncated"
                 faults[kind] = list(check(text, kind, evidence, language=language, prompt=asked, truncated=cut))
             yield "check", {"clip_id": row["id"], **faults}
