@@ -14,6 +14,7 @@ MARKS = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
     "<|video_pad|>", "<image>", "<video>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>",
 )  # fmt: skip
+_WIDE = 0.08  # spread of the weights that a model of this size learns from; 0.02 is for thousands of channels
 CHAT = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -88,6 +89,57 @@ def qwen(
     )  # fmt: skip
     torch.manual_seed(seed)
     return _saved(folder, Qwen2_5_VLForConditionalGeneration(config), processor, spread)
+
+
+def qwen3(folder: Path, texts: Iterable[str] = (), seed: int = 0, spread: float = 4.0) -> Path:
+    """Qwen3-VL: as `qwen`, with deep-stacked features and a time in words before each pair of frames.
+
+    With spread 1.0 it is what benchmarks/caption_shapes.py trains from nothing: 0.8 million parameters, frames of at
+    most 64 x 64 pixels, and weights so large that attention begins to look around within a few hundred steps.
+    """
+    import torch
+    from transformers import (
+        Qwen2VLImageProcessor,
+        Qwen3VLConfig,
+        Qwen3VLForConditionalGeneration,
+        Qwen3VLProcessor,
+        Qwen3VLVideoProcessor,
+    )
+
+    words = tokenizer(texts, "<|image_pad|>", "<|video_pad|>")
+    ids = {name: words.convert_tokens_to_ids(name) for name in MARKS}
+    half = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "patch_size": 8, "merge_size": 2, "temporal_patch_size": 2}
+    processor = Qwen3VLProcessor(
+        Qwen2VLImageProcessor(**half, size={"shortest_edge": 32 * 32, "longest_edge": 64 * 64}), words,
+        Qwen3VLVideoProcessor(
+            **half, size={"shortest_edge": 512, "longest_edge": 131072}, cap_pixels_per_frame=True, max_video_tokens=16
+        ),
+        chat_template=CHAT.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>").replace(
+            "VIDEO", "<|video_pad|>"
+        ),
+    )  # fmt: skip
+    config = Qwen3VLConfig(
+        text_config={
+            "vocab_size": len(words), "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "num_key_value_heads": 4, "head_dim": 32, "max_position_embeddings": 2048,
+            "initializer_range": _WIDE, "pad_token_id": ids["<|endoftext|>"], "tie_word_embeddings": True,
+            "eos_token_id": ids["<|im_end|>"], "bos_token_id": None,
+            "rope_parameters": {
+                "rope_type": "default", "rope_theta": 1000.0, "mrope_interleaved": True, "mrope_section": [6, 5, 5],
+            },
+        },
+        vision_config={
+            "depth": 4, "hidden_size": 64, "intermediate_size": 128, "num_heads": 4, "patch_size": 8,
+            "spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": 128, "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [1], "initializer_range": _WIDE,
+            "rope_parameters": {"rope_type": "axial", "rope_theta": 100.0},
+        },
+        image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
+        tie_word_embeddings=True,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    return _saved(folder, Qwen3VLForConditionalGeneration(config), processor, spread)
 
 
 def _saved(folder: Path, model: Any, processor: Any, spread: float = 4.0) -> Path:

@@ -26,8 +26,9 @@ class Recipe(Model):
 
     base: folder or downloaded name of the model. run: output folder of the run whose clips are labelled. data: Parquet,
     CSV or JSONL with `clip`, `kind` and `caption`; rows of other kinds are left aside. prompt: what is asked, as it
-    will be when the captioner is used. method: `lora` saves an adapter, `full` a model. held_out: share of the clips
-    that is only looked at. output: a folder that is not there yet.
+    will be when the captioner is used. method: `lora` saves an adapter, `full` a model. optimizer: `muon` is for models
+    that learn from nothing; it moves the matrices, at the size of AdamW's steps, and AdamW the rest. held_out: share of
+    the clips that is only looked at. output: a folder that is not there yet.
     """
 
     base: str
@@ -40,6 +41,7 @@ class Recipe(Model):
     lora: Lora = Lora()
     steps: int = Field(default=500, ge=1)
     batch: int = Field(default=16, ge=1)
+    optimizer: Literal["adamw", "muon"] = "adamw"
     lr: float = Field(default=1e-4, gt=0)
     warmup: float = Field(default=0.05, ge=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)

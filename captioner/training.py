@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,7 @@ def _steps(
     import torch
 
     weights = [weight for weight in model.model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=recipe.lr, weight_decay=recipe.weight_decay, betas=(0.9, 0.98))
+    optimizers = _optimizers(model.model, recipe)
     model.model.train()
     losses: list[float] = []
     batches = list(_batches([_frames(example) for example in data], recipe))
@@ -107,7 +108,7 @@ def _steps(
             if isinstance(prepared, Exception):
                 clip = data[batch[0]].ask.clip_id
                 raise SpecError(f"{recipe.data}: frames near {clip} cannot be prepared: {prepared}") from prepared
-            for group in optimizer.param_groups:
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
                 group["lr"] = recipe.lr * _rate(step, recipe)
             loss = _loss(model, prepared, recipe)
             loss.backward()
@@ -116,13 +117,32 @@ def _steps(
             if not math.isfinite(losses[-1]) or not math.isfinite(norm):
                 clips = ", ".join(data[i].ask.clip_id for i in batch[:4])
                 raise SpecError(f"step {step}: the loss is not finite (clips {clips}, ...): lower `lr`")
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
             log.write(json.dumps({"step": step + 1, "loss": losses[-1], "norm": norm}) + "\n")
             if (step + 1) % recipe.log_every == 0:
                 say(f"step {step + 1} of {recipe.steps}: loss {np.mean(losses[-recipe.log_every :]):.4f}")
     model.model.eval()
     return losses
+
+
+def _optimizers(model: torch.nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """AdamW for all, or for what is no matrix of a hidden layer (Jordan et al. 2024), beside Muon."""
+    import torch
+
+    maps = {
+        f"{name}.weight" for name, layer in model.named_modules()
+        if recipe.optimizer == "muon" and isinstance(layer, torch.nn.Linear) and not name.endswith("lm_head")
+    }  # fmt: skip
+    trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    matrices = [weight for name, weight in trained.items() if name in maps]
+    rest = [weight for name, weight in trained.items() if name not in maps]
+    kinds: dict[Any, list[torch.nn.Parameter]] = {
+        partial(torch.optim.AdamW, betas=(0.9, 0.98)): rest,
+        partial(torch.optim.Muon, momentum=0.95, adjust_lr_fn="match_rms_adamw"): matrices,
+    }
+    return [kind(weights, lr=recipe.lr, weight_decay=recipe.weight_decay) for kind, weights in kinds.items() if weights]
 
 
 def _batches(shapes: Sequence[int], recipe: Recipe) -> Iterator[list[int]]:
