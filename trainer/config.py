@@ -16,7 +16,7 @@ from curate.errors import SpecError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
-VERSION = 3  # part of the key of a training run: raise it when the same config and data give another model
+VERSION = 4  # part of the key of a training run: raise it when the same config and data give another model
 REFINER_HEADS = 4  # of the text refiner (refiner.py); its width is shared out among them
 # A request's key this like a known one (difflib's ratio) is taken for a slip of the keyboard.
 _NEAR_MISS = 0.8

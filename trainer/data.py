@@ -59,9 +59,15 @@ class Normaliser:
 
 @dataclass(frozen=True)
 class Group:
-    """Clips of one shape. `time_BT` is 0 where `known_BT`; `text_bias_BS` is -inf at padding."""
+    """Clips of one shape. `time_BT` is 0 where `known_BT`; `text_bias_BS` is -inf at padding.
+
+    `captions` are the kinds of the clips' captions, "empty" where there is none or it was dropped; `fell_back`
+    where a kind was drawn that the clip does not have.
+    """
 
     clip_ids: list[str]
+    captions: list[str]
+    fell_back: list[bool]
     clean_BCTHW: Tensor
     noise_BCTHW: Tensor
     time_BT: Tensor
@@ -76,6 +82,8 @@ class Draw:
     """What chance decides about one clip in one epoch; `text_id` is the empty text's after dropout."""
 
     text_id: str
+    caption: str
+    fell_back: bool
     time_T: np.ndarray
     known_T: np.ndarray
 
@@ -154,15 +162,26 @@ class TrainingData:
         rng = generator(config.seed, "draw", epoch, self.dataset.clip_ids[row])
         captions = self._captions[row]
         dropped = rng.random() < config.text_dropout
-        # The kind is drawn, not the text: two kinds may share a text, and then both their weights count.
-        kinds: dict[str, float] = {kind: config.captions[kind] for kind in captions}
-        texts: dict[str, str] = {kind: text_id for kind, text_id in captions.items()}
-        chosen = texts[weighted_choice(rng, kinds)] if kinds else EMPTY_TEXT_ID
+        kind, fell_back = self._kind(rng, captions)
         independent = rng.random() < config.independent_times
         times = draw_times(rng, frames, config.time_mean, config.time_std, config.shift)
         known = draw_known(rng, {str(k): v for k, v in config.tasks.items()}, frames)
         times = times if independent else np.full(frames, times[0])
-        return Draw(EMPTY_TEXT_ID if dropped else chosen, np.where(known, 0.0, times), known)
+        if dropped or kind is None:
+            return Draw(EMPTY_TEXT_ID, "empty", fell_back, np.where(known, 0.0, times), known)
+        return Draw(captions[kind], kind, fell_back, np.where(known, 0.0, times), known)
+
+    def _kind(self, rng: np.random.Generator, captions: dict[CaptionKind, str]) -> tuple[CaptionKind | None, bool]:
+        """Draw a kind of caption by its weight, among those that the clip has where it lacks the one drawn first.
+
+        The kind is drawn, not the text: two kinds may share a text, and then both their weights count.
+        """
+        drawn = weighted_choice(rng, dict(self.config.captions))
+        if drawn in captions:
+            return drawn, False
+        return (
+            weighted_choice(rng, {kind: self.config.captions[kind] for kind in captions}) if captions else None
+        ), True
 
     def likeliest_text(self, row: int) -> str:
         """Return the text that validation gives a clip: of its kind with the largest weight (the first of equals)."""
@@ -199,7 +218,8 @@ class TrainingData:
             known_BT = np.zeros_like(known_BT)
         text, bias = pad_text([self.dataset.text(text_id) for text_id in text_ids])
         return Group(
-            ids, torch.from_numpy(clean), torch.from_numpy(noise), torch.from_numpy(time_BT),
+            ids, [draw.caption for draw in draws], [draw.fell_back for draw in draws],
+            torch.from_numpy(clean), torch.from_numpy(noise), torch.from_numpy(time_BT),
             torch.from_numpy(known_BT), torch.tensor([1.0 if weights[r] is None else weights[r] for r in rows]),
             text, bias,
         )  # fmt: skip

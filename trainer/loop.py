@@ -6,6 +6,7 @@ Legend: B clips, C channels, T latent frames, H, W; K times of a clip; S words, 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,11 @@ class Trainer:
         for average, param in zip(self.ema, self.params, strict=True):
             average.lerp_(param.detach(), 1 - decay)
         tokens = sum(g.clean_BCTHW[:, 0].numel() for g in groups) // math.prod(self.config.dims.patch)
-        return {"step": step + 1, "loss": total, "lr": rate, "grad_norm": norm, "tokens": tokens}
+        return {
+            "step": step + 1, "loss": total, "lr": rate, "grad_norm": norm, "tokens": tokens,
+            "captions": dict(sorted(Counter(kind for group in groups for kind in group.captions).items())),
+            "fell_back": sum(fell for group in groups for fell in group.fell_back),
+        }  # fmt: skip
 
     def group_loss(self, model: Model, group: Group) -> tuple[Tensor, Tensor]:
         """Return the weighted squared error of a group, and the count of numbers it is over."""

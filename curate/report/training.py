@@ -1,12 +1,14 @@
 """The training curve of the newest finished run, from OUT/train/<key>/log.jsonl and eval.jsonl.
 
-A log line is {"step", "loss", "lr", "grad_norm", "tokens", "seconds"}, an evaluation {"step", "loss", "channel_floor"}.
+A log line is {"step", "loss", "lr", "grad_norm", "tokens", "captions", "fell_back", "seconds"}, an evaluation
+{"step", "loss", "channel_floor"}.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from curate.errors import StorageError
 from curate.report.axes import Axis, at, path
-from curate.report.words import count, length, number
+from curate.report.words import count, length, number, share
 
 WIDTH, HEIGHT = 1080.0, 290.0  # view box; the template uses the same
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 1068.0, 12.0, 262.0
@@ -144,4 +146,17 @@ def _facts(
         facts.append(("validation loss", number(float(eval_losses[-1]))))
     if floor is not None:
         facts.append((FLOOR, number(floor)))
+    facts += _drawn(log)
     return [{"name": name, "value": value} for name, value in facts]
+
+
+def _drawn(log: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Which captions were drawn, and how often a clip lacked the kind that was."""
+    kinds = Counter[str]()
+    for entry in log:
+        kinds.update(entry.get("captions", {}))
+    if not kinds:
+        return []
+    drawn = ", ".join(f"{kind} {share(n, kinds.total())}" for kind, n in sorted(kinds.items()))
+    fell_back = sum(entry.get("fell_back", 0) for entry in log)
+    return [("captions drawn", drawn), ("draws of a kind that a clip lacks", number(fell_back))]

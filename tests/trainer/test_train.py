@@ -60,7 +60,8 @@ def unbroken(dataset, tmp_path_factory) -> Path:
 def test_any_mix_of_shapes_trains_and_the_log_says_how(unbroken):
     records = [json.loads(line) for line in (unbroken / "log.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records] == list(range(1, 13))
-    assert set(records[0]) == {"step", "loss", "lr", "grad_norm", "tokens", "seconds", "core_seconds"}
+    counted = {"tokens", "captions", "fell_back", "seconds", "core_seconds"}
+    assert set(records[0]) == {"step", "loss", "lr", "grad_norm", *counted}
     assert all(np.isfinite(r["loss"]) for r in records)
 
 
@@ -278,6 +279,27 @@ def test_one_kind_with_weight_is_drawn_whatever_else_there_is(dataset):
     data = with_equal_captions(dataset, {"original": 1.0, "dense": 0.0})
     wanted = data.dataset.columns["caption_original_text_id"]
     assert all(data.draw(row, epoch).text_id == wanted[row] for row in data.rows for epoch in range(50))
+
+
+def test_a_clip_without_the_kind_that_is_drawn_gets_another_of_its_own_and_it_is_counted(dataset):
+    opened = Dataset(dataset)
+    opened.columns["caption_dense_text_id"] = [None] * len(opened)
+    weights = {"short": 0.2, "dense": 0.5, "original": 0.3}
+    data = TrainingData(opened, config(captions=weights, text_dropout=0.0))
+    draws = [data.draw(row, epoch) for row in data.rows for epoch in range(200)]
+    assert np.mean([draw.fell_back for draw in draws]) == pytest.approx(0.5, abs=0.04)
+    assert np.mean([draw.caption == "short" for draw in draws]) == pytest.approx(0.4, abs=0.04)
+    for row in data.rows:
+        draw = data.draw(row, 0)
+        assert draw.text_id == opened.columns[f"caption_{draw.caption}_text_id"][row]
+
+
+def test_the_log_counts_what_was_drawn(unbroken):
+    for line in (unbroken / "log.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        assert sum(record["captions"].values()) == config().batch
+        assert set(record["captions"]) <= {"short", "original", "empty"}
+        assert record["fell_back"] == 0
 
 
 def test_validation_shows_the_likeliest_caption_and_never_drops_it(dataset):
