@@ -30,6 +30,9 @@ ALL = (
     "terms",
     "caption_server",
     "caption_checks",
+    "caption_engine",
+    "caption_shapes",
+    "caption_claim",
 )
 
 

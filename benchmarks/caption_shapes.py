@@ -69,7 +69,7 @@ def measure(folder: Path, seed: int, fresh: list[int], kinds: list[str]) -> dict
             made = shapes.kit_world(folder / f"kit-{other}", other, FRESH_CLIPS, shapes.KIT)
             manifests["kit"] = (made, shapes.KITS)
         for name, (manifest, columns) in manifests.items():
-            table = shapes.run(folder / f"described-{name}-{other}", manifest, columns["short"], stage)
+            table = shapes.run(folder / f"described-{name.split('.')[-1]}-{other}", manifest, columns["short"], stage)
             found[f"{name}, seed {other}"] = {kind: accuracy(table, kind) for kind in kinds}
     return {"trained": trained, "worlds": found}
 
