@@ -16,13 +16,12 @@ from typing import Any
 
 from captioner.answers import instruction
 from captioner.frames import grid
+from curate.beating import beating
 from curate.captioning import Alive, Answer, Ask
 from curate.errors import StageCrashed
 
 FRAMES = ("auto", "video", "images", "grid")
 _FPS = 2.0  # of proxies; what a clip of one frame is said to have
-_LOAD_S = 1800.0  # a large model on a cold disk; whatever takes longer hangs
-_BEAT_S = 5.0
 
 
 class VlmModel:
@@ -37,7 +36,7 @@ class VlmModel:
         self.device = torch.device(_device(device))
         wanted = {"bf16": torch.bfloat16, "fp32": torch.float32}
         kind = wanted.get(dtype) or (torch.bfloat16 if self.device.type == "cuda" else torch.float32)
-        with _beating(alive):
+        with beating(alive):
             self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
             model = AutoModelForImageTextToText.from_pretrained(
                 folder, dtype=kind, local_files_only=True, use_safetensors=True
@@ -169,22 +168,3 @@ def quiet_peft() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
         yield
-
-
-@contextmanager
-def _beating(alive: Alive) -> Iterator[None]:
-    """Say that progress is made while a library loads; nobody else uses the pipe meanwhile."""
-    stop = threading.Event()
-
-    def beat() -> None:
-        until = time.monotonic() + _LOAD_S
-        while not stop.wait(_BEAT_S) and time.monotonic() < until:
-            alive()
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()

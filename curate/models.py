@@ -6,11 +6,15 @@ that comes with a model is never run.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 BATCH = 16  # pictures at once: enough to fill the vector units, small enough for any memory
+_Stamp = tuple[str, int, int]  # path, bytes, nanoseconds of the last change
+_DIGESTS: dict[_Stamp, str] = {}
 
 
 def model_folder(model: str, revision: str | None = None) -> Path:
@@ -41,11 +45,29 @@ def folder_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-@cache
 def file_sha256(path: Path) -> str:
-    """Digest of one file, read once a process."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
+    """Digest of one file, read once as long as its size and its time of change stay the same."""
+    stamp = _stamp(path)
+    if stamp not in _DIGESTS:
+        digest = sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+        _DIGESTS[stamp] = digest.hexdigest()
+    return _DIGESTS[stamp]
+
+
+def _stamp(path: Path) -> _Stamp:
+    said = path.stat()
+    return str(path.resolve()), said.st_size, said.st_mtime_ns
+
+
+def digests() -> list[tuple[_Stamp, str]]:
+    """What this process has read, for its workers: 140 GB of weights are not read again by each of them."""
+    return list(_DIGESTS.items())
+
+
+def trust(known: Iterable[tuple[Sequence[Any], str]]) -> None:
+    """Take digests from the driver; a file of another size or time of change is read all the same."""
+    for (path, size, changed), digest in known:
+        _DIGESTS[str(path), int(size), int(changed)] = digest
