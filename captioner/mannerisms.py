@@ -4,8 +4,8 @@ A model trained on captions learns their manner with their content; DALL-E 3's a
 punctuation, length and captions that all start with "a". Read beside the captions that people wrote, a manner shows.
 
 A word is a run of letters, digits and the marks on them (any script, NFC), with apostrophes, hyphens and points inside
-it: `don't`, `wide-angle`, `3.5`. Chinese and Japanese are written without spaces, so each of their characters is a word.
-Scripts without spaces beyond those (Thai, Khmer) give one word for each run. Words are compared without regard to case.
+it: `don't`, `wide-angle`, `3.5`. Chinese and Japanese are written without spaces, so each of their characters is a
+word. Further scripts without spaces (Thai, Khmer) give a word for each run. Words are compared without regard to case.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def words(text: str) -> list[str]:
 def _word() -> re.Pattern[str]:
     """Python's own \\w ends a word at a vowel sign of Hindi or Tamil: marks (category M) belong to it."""
     marks = "".join(c for c in map(chr, range(0x300, sys.maxunicode + 1)) if unicodedata.category(c)[0] == "M")
-    return re.compile(f"[\\w{marks}]+(?:{_JOINED}[\\w{marks}]+)*")
+    one = f"\\w[\\w{marks}]*"
+    return re.compile(f"{one}(?:{_JOINED}{one})*")
 
 
 def mannerisms(texts: Sequence[str], seed: int = SEED) -> Mannerisms:
