@@ -131,7 +131,7 @@ def _available(said: Sequence[Sequence[str]], n: int) -> int:
     return sum(max(0, len(of) - n + 1) for of in said)
 
 
-def _sample(said: Sequence[Sequence[str]], n: int, size: int, seed: int) -> Iterator[tuple[str, ...]]:
+def _sample(said: Sequence[list[str]], n: int, size: int, seed: int) -> Iterator[tuple[str, ...]]:
     """The first `size` n-grams of the texts in an order that the seed and the set of texts decide."""
     order = sorted(said)
     random.Random(seed).shuffle(order)

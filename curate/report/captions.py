@@ -26,7 +26,12 @@ from curate.store import Store
 SHOWN = 12
 _OWN = "original"
 # What becomes of a caption with a fault, as a person says it.
-_DOES = {"accept": "used all the same", "fall_back": "the short caption in its place", "quarantine": "not used"}
+_INSTEAD = "the short caption in its place"
+_DOES = {
+    "accept": "used all the same",
+    "fall_back": f"not used; {_INSTEAD}, if it is a dense one",
+    "quarantine": "not used",
+}
 
 Row = dict[str, Any]
 
@@ -176,6 +181,7 @@ def _codes(faults: Iterable[Sequence[str] | None]) -> Counter[str]:
 
 def _fields(kept: pa.Table, plan: Plan) -> list[Row]:
     """How many dense captions of kept clips say something in each field of the answer, in the prompt's order."""
+    assert plan.stages.caption is not None
     said = kept.filter(pc.is_valid(kept["caption.dense"]))["caption.dense_fields"].to_pylist()
     asked = plan.captioner.prompts["dense"].fields if "dense" in plan.stages.caption.kinds else ()
     filled: Counter[str] = Counter()
@@ -218,18 +224,26 @@ def _examples(plan: Plan, store: Store, kept: pa.Table) -> list[Row]:
 
 
 def _text(row: Row, kind: str, plan: Plan) -> Row | None:
-    """A caption with its status; what its faults mean is said where it was checked."""
-    from captioner.checks import action
-
+    """A caption with its status; what becomes of one with faults is said where it was checked."""
     text, status = row[f"caption.{kind}"], row.get(f"caption.{kind}_status") or ""
     if text is None and not status:
         return None
     codes = row.get(f"check.{kind}") or ([status] if status not in ("", "ok") else [])
-    does = ""
-    if codes and plan.stages.check is not None:
-        does = _DOES[action(codes, plan.stages.check.actions)]
+    does = _becomes(row, kind, plan) if codes and plan.stages.check is not None else ""
     return {"kind": kind, "text": text or "", "status": "" if codes else status, "faults": ", ".join(codes),
             "does": does}  # fmt: skip
+
+
+def _becomes(row: Row, kind: str, plan: Plan) -> str:
+    """What training does with a caption of this clip (decisions.good_captions)."""
+    from captioner.checks import action
+
+    check = plan.stages.check
+    assert check is not None
+    does = {name: action(row.get(f"check.{name}") or (), check.actions) for name in ("short", kind)}
+    if does[kind] != "fall_back":
+        return _DOES[does[kind]]
+    return _INSTEAD if kind != "short" and does["short"] == "accept" and row.get("caption.short") else "not used"
 
 
 def _ordered(counts: Counter[Any]) -> list[tuple[Any, int]]:

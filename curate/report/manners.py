@@ -50,7 +50,8 @@ def manners(texts: Mapping[str, Sequence[str]], own: str = "original") -> dict[s
     sampled = next(iter(found.values())).sampled
     return {
         "kinds": list(found), "rows": rows, "openers": openers, "own": own if own in found else "",
-        "sampled": number(sampled[PHRASE]), "marked": any(unlike.values()), "gap": share(GAP, 1), "fewest": FEWEST,
+        "sampled": number(sampled[PHRASE]), "marked": any(unlike.values()), "gap": f"{100 * GAP:.0f} points",
+        "fewest": FEWEST,
         "few": own in found and min(m.count for m in found.values()) < FEWEST,
     }  # fmt: skip
 

@@ -11,19 +11,22 @@ from hypothesis import strategies as st
 
 from captioner.mannerisms import FEWEST, MOST_NGRAMS, OPENERS, SHARES, compared, gaps, mannerisms, words
 
-TEXTS = st.lists(st.one_of(st.text(max_size=40), st.sampled_from(["A dog runs.", "the dog", "a Dog runs."])), min_size=1)
+PLAIN = st.sampled_from(["A dog runs.", "the dog", "a Dog runs."])
+TEXTS = st.lists(st.one_of(st.text(max_size=40), PLAIN), min_size=1)
+HINDI, IN = "\u0939\u093f\u0928\u094d\u0926\u0940", "\u092e\u0947\u0902"
+CAT, SITS = "\u0627\u0644\u0642\u0637\u0629", "\u062a\u062c\u0644\u0633"
 
 
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("Don't stop: a wide-angle, 3.5 m_high shot!", ["don't", "stop", "a", "wide-angle", "3.5", "m", "high", "shot"]),
+        ("Don't stop: a wide-angle, 3.5 m_high!", ["don't", "stop", "a", "wide-angle", "3.5", "m", "high"]),
         ("Don\u2019t", ["don't"]),
         ("Ein Stra\u00dfencaf\u00e9 \u2013 cafe\u0301", ["ein", "strassencaf\u00e9", "caf\u00e9"]),
-        ("\u0939\u093f\u0928\u094d\u0926\u0940 \u092e\u0947\u0902", ["\u0939\u093f\u0928\u094d\u0926\u0940", "\u092e\u0947\u0902"]),
+        (f"{HINDI} {IN}", [HINDI, IN]),
         ("\u732b\u304c2\u5339\u3002", ["\u732b", "\u304c", "2", "\u5339"]),
         ("\ud55c\uad6d\uc5b4 \ubb38\uc7a5", ["\ud55c\uad6d\uc5b4", "\ubb38\uc7a5"]),
-        ("\u0627\u0644\u0642\u0637\u0629 \u062a\u062c\u0644\u0633\u061f", ["\u0627\u0644\u0642\u0637\u0629", "\u062a\u062c\u0644\u0633"]),
+        (f"{CAT} {SITS}\u061f", [CAT, SITS]),
         ("-- ... \U0001f600 '", []),
     ],
 )  # fmt: skip
