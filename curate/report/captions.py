@@ -17,21 +17,10 @@ import pyarrow.compute as pc
 from curate import schema
 from curate.ledger import Ledger
 from curate.plan import Plan
+from curate.report.examples import DOES, OWN, examples
 from curate.report.manners import manners
-from curate.report.proxies import strips
-from curate.report.sheets import chosen
-from curate.report.words import count, file_name, length, number, share
+from curate.report.words import count, length, number, share
 from curate.store import Store
-
-SHOWN = 12
-_OWN = "original"
-# What becomes of a caption with a fault, as a person says it.
-_INSTEAD = "the short caption in its place"
-_DOES = {
-    "accept": "used all the same",
-    "fall_back": f"not used; {_INSTEAD}, if it is a dense one",
-    "quarantine": "not used",
-}
 
 Row = dict[str, Any]
 
@@ -43,19 +32,20 @@ def captions(plan: Plan, store: Store, ledger: Ledger) -> Row | None:
         StorageError: a part with answers or proxies is damaged.
     """
     kept, spec = ledger.where("kept"), plan.stages.caption
-    cards = _examples(plan, store, kept)
+    cards = examples(plan, store, kept)
     if spec is None:
         return {"stage": False, "examples": cards} if cards else None
     asked = ledger.clips.filter(pc.is_valid(ledger.clips["caption.outcome"]))
     return {
         "stage": True,
         "asked": count(asked.num_rows, "clip") if asked.num_rows else "",
+        "kept": number(pc.sum(pc.equal(asked["outcome"], "kept")).as_py() or 0),
         "facts": _facts(asked, plan),
         "models": _models(asked),
         "kinds": _kinds(asked, plan, refusals(plan, store, ledger)),
         "faults": _faults(asked, plan),
         "fields": _fields(kept, plan),
-        "manners": manners({kind: _texts(kept, kind) for kind in (_OWN, *spec.kinds)}),
+        "manners": manners({kind: _texts(kept, kind) for kind in (OWN, *spec.kinds)}),
         "examples": cards,
     }
 
@@ -168,7 +158,7 @@ def _faults(asked: pa.Table, plan: Plan) -> Row | None:
         {
             "code": code, "means": CODES.get(code, "it was not written"),
             "counts": [number(found[kind][code]) if found[kind][code] else "" for kind in spec.kinds],
-            "does": _DOES[action((code,), check.actions)],
+            "does": DOES[action((code,), check.actions)],
         }
         for code, _ in _ordered(total)
     ]  # fmt: skip
@@ -198,52 +188,8 @@ def _says(value: Any) -> bool:
     return any(map(_says, value)) if isinstance(value, list) else bool(str(value or "").strip())
 
 
-# -- examples ----------------------------------------------------------------------------------------------------
-
-
 def _texts(clips: pa.Table, kind: str) -> list[str]:
     return [text for text in clips[f"caption.{kind}"].to_pylist() if text and text.strip()]
-
-
-def _examples(plan: Plan, store: Store, kept: pa.Table) -> list[Row]:
-    """A few kept clips, the same while the clips are: every kind of caption under the pictures, with its faults."""
-    kinds = plan.stages.caption.kinds if plan.stages.caption is not None else ()
-    valid = [pc.is_valid(kept[f"caption.{kind}"]) for kind in (_OWN, *kinds)]
-    has = valid[0]
-    for other in valid[1:]:
-        has = pc.or_(has, other)
-    rows = chosen(kept.filter(has), plan.spec.seed, SHOWN).to_pylist()
-    pictures = strips(plan, store, [row["clip_id"] for row in rows])
-    return [
-        {
-            "clip": row["clip_id"], "file": file_name(row["url"]), "strip": pictures.get(row["clip_id"]),
-            "texts": [text for kind in (_OWN, *kinds) if (text := _text(row, kind, plan))],
-        }
-        for row in rows
-    ]  # fmt: skip
-
-
-def _text(row: Row, kind: str, plan: Plan) -> Row | None:
-    """A caption with its status; what becomes of one with faults is said where it was checked."""
-    text, status = row[f"caption.{kind}"], row.get(f"caption.{kind}_status") or ""
-    if text is None and not status:
-        return None
-    codes = row.get(f"check.{kind}") or ([status] if status not in ("", "ok") else [])
-    does = _becomes(row, kind, plan) if codes and plan.stages.check is not None else ""
-    return {"kind": kind, "text": text or "", "status": "" if codes else status, "faults": ", ".join(codes),
-            "does": does}  # fmt: skip
-
-
-def _becomes(row: Row, kind: str, plan: Plan) -> str:
-    """What training does with a caption of this clip (decisions.good_captions)."""
-    from captioner.checks import action
-
-    check = plan.stages.check
-    assert check is not None
-    does = {name: action(row.get(f"check.{name}") or (), check.actions) for name in ("short", kind)}
-    if does[kind] != "fall_back":
-        return _DOES[does[kind]]
-    return _INSTEAD if kind != "short" and does["short"] == "accept" and row.get("caption.short") else "not used"
 
 
 def _ordered(counts: Counter[Any]) -> list[tuple[Any, int]]:

@@ -106,7 +106,7 @@ def _page(run: Run) -> Page:
 def test_the_template_has_no_tokens_and_no_prompt(shapes: Path, tmp_path: Path) -> None:
     run = _open(shapes, tmp_path / "out")
     text = _page(run).text
-    part = text[text.index("Captions 8 clips described") : text.index("Screening receipt")]
+    part = text[text.index("Captions 8 clips described; 8 kept so far") : text.index("Screening receipt")]
     for word in (
         "token",
         "requests",
