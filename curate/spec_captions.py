@@ -9,12 +9,24 @@ from pydantic import Field
 from curate.spec_base import Model, OpenModel
 
 
+class Price(Model):
+    """What a million tokens cost; the report reckons with it, and nothing else does."""
+
+    input_per_million: float = Field(ge=0)
+    output_per_million: float = Field(ge=0)
+    currency: str = "USD"
+
+    def of(self, read: int, wrote: int) -> float:
+        """Cost of so many tokens, in `currency`."""
+        return (read * self.input_per_million + wrote * self.output_per_million) / 1e6
+
+
 class CaptionSpec(OpenModel):
     """The captioner, the kinds that it writes, and how it is asked. Other keys are its parameters.
 
     ask_again: how often an answer that is not accepted is asked for again, with another prompt. window_s: a longer clip
     gets its dense caption window by window. max_frames: most frames of a question. facts: what the prompt is told of
-    what was measured: duration, camera, text, motion.
+    what was measured: duration, camera, text, motion. price: for the report alone, never part of a key.
     """
 
     with_: str = Field("template", alias="with")
@@ -23,6 +35,7 @@ class CaptionSpec(OpenModel):
     window_s: float | None = Field(default=None, gt=0)
     max_frames: int = Field(default=16, ge=1)
     facts: tuple[str, ...] = ()
+    price: Price | None = None
 
 
 class Check(Model):
