@@ -30,6 +30,7 @@ ALL = (
     "terms",
     "caption_server",
     "caption_checks",
+    "vae_codec",
 )
 
 

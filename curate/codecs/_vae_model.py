@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 # Frames in latent units after which every cache of an encoder that walks through time is full.
 _STEADY = 3
 _LEAST_TILE = 4  # latents on a side: with fewer there is more overlap than tile
-_COPIES = {"encode": 1, "decode": 3}  # of the clip's pixels, held beside what the model works on
+# Of the pixels beyond what is counted: a clip that waits; what is decoded, joined; tiles that overlap, blended, joined.
+_COPIES = {("encode", False): 1, ("encode", True): 1, ("decode", False): 2, ("decode", True): 5}
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
@@ -173,7 +174,10 @@ class VaeModel:
             side = side // 2 // unit * unit
 
     def needs(self, what: str, frames: int, height: int, width: int, tiles: Tiles | None) -> int:
-        """Bytes that the model holds at most while it works on a clip: weights, pixels and what lies between."""
+        """Bytes that the model holds at most while it works on a clip: weights, pixels and what lies between.
+
+        Counted on a few frames and two tiles a side, since what the rest adds are pixels.
+        """
         import torch
 
         if self._meta is None:
@@ -199,7 +203,8 @@ class VaeModel:
         size = torch.empty((), dtype=self._dtype).element_size()
         waiting = 3 * (frames * height * width - some * high * wide) * size
         weights = sum(part.numel() for part in self._model.parameters()) * size
-        return most + weights + waiting * (_COPIES[what] + (self._patch > 1))
+        patched = what == "encode" and self._patch > 1  # a second copy, in patches
+        return most + weights + waiting * (_COPIES[what, tiles is not None] + patched)
 
     @contextmanager
     def _working(self, tiles: Tiles | None, alive: Callable[[], None] | None) -> Iterator[None]:

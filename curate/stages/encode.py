@@ -109,9 +109,12 @@ def _frames(
     length_s = _seconds(row)
     while step_s is not None and len(frames) < spec.max_frames and len(frames) * step_s < length_s - 1e-6:
         frames.append(last)
-    count = min(len(frames), spec.max_frames)
-    lawful = 1 + (count - 1) // time_factor * time_factor
-    return np.stack(frames[:lawful]), crop
+    return np.stack(frames[: lawful(min(len(frames), spec.max_frames), time_factor)]), crop
+
+
+def lawful(count: int, time_factor: int) -> int:
+    """The most frames that a codec takes of so many: 1 + time_factor * k."""
+    return 1 + (count - 1) // time_factor * time_factor
 
 
 def _job(row: Row, spec: Latents, fit: Fit, step_s: float | None) -> Job:
