@@ -165,27 +165,32 @@ def test_ltx_takes_time_at_once_and_tiles_space(vaes):
         codec.encode(np.zeros((1, 3, 257, 128, 768), np.float32))
 
 
-@pytest.mark.parametrize("what", ["encode", "decode"])
 @pytest.mark.parametrize("kind", ["wan", "wan22", "ltx"])
-def test_memory_is_counted_as_it_is_used(vaes, kind, what):
+def test_memory_is_counted_as_it_is_used(vaes, kind):
     """The count, which looks at a few frames and two tiles, against the whole clip watched tensor by tensor."""
-    from curate.codecs._vae_memory import peak_bytes
-    from curate.codecs._vae_model import Tiles
+    import torch
 
-    codec = latent_codec("vae", model=str(vaes[kind]))
-    model = codec._loaded(None)
+    from curate.codecs._vae_memory import peak_bytes
+    from curate.codecs._vae_model import Tiles, _tiled
+
+    model = latent_codec("vae", model=str(vaes[kind]))._loaded(None)
     channels, time_factor, space_factor = FACTORS[kind]
-    frames, height, width = 1 + 3 * time_factor, 6 * space_factor, 10 * space_factor
-    clip, latent = pixels(frames, height, width), np.zeros((1, channels, 4, 6, 10), np.float32)
-    patch = 2 if kind == "wan22" and what == "encode" else 1
-    for tiles in (None, Tiles(4 * space_factor // patch, 3 * space_factor // patch, patch)):
-        counted = model.needs(what, frames, height, width, tiles)
-        model._tiles[what, frames, height, width] = tiles
-        weights = sum(part.numel() * 4 for part in model._model.parameters())
-        run = (lambda: codec.encode(clip)) if what == "encode" else (lambda: codec.decode(latent))
-        used = weights + peak_bytes(run)
-        assert used <= 1.02 * counted, (used, counted)
-        assert counted <= 1.35 * used, (used, counted)
+    frames, height, width = 1 + 3 * time_factor, 5 * space_factor, 9 * space_factor
+    model.needs("encode", 1, space_factor, space_factor, None)  # which makes the model on the meta device
+    weights = sum(part.numel() * 4 for part in model._model.parameters())
+    for what in ("encode", "decode"):
+        patch = 2 if kind == "wan22" and what == "encode" else 1
+        shape = (1, 3, frames, height, width) if what == "encode" else (1, channels, 4, 5, 9)
+        for tiles in (None, Tiles(4 * space_factor // patch, 3 * space_factor // patch, patch)):
+            with _tiled(model._meta, tiles):
+                made = getattr(model._meta, what)
+                used = weights + peak_bytes(lambda: made(torch.empty(shape, device="meta")))  # noqa: B023
+            counted = model.needs(what, frames, height, width, tiles)
+            assert used <= 1.02 * counted, (what, tiles, used, counted)
+            assert counted <= 1.35 * used, (what, tiles, used, counted)
+            if what == "encode" and tiles is None:  # where numbers are computed as much is held
+                real = weights + peak_bytes(lambda: model.encode(pixels(frames, height, width)[0], None))
+                assert abs(real - used) < 0.02 * used
 
 
 def test_long_work_says_that_it_is_alive(vaes):
@@ -221,8 +226,8 @@ def codecs(vaes):
     return {kind: latent_codec("vae", model=str(vaes[kind])) for kind in ("wan", "ltx")}
 
 
-@settings(max_examples=20)
-@given(frames=st.integers(1, 40), kind=st.sampled_from(["wan", "ltx"]))
+@settings(max_examples=12)
+@given(frames=st.integers(1, 30), kind=st.sampled_from(["wan", "ltx"]))
 def test_the_law_of_frames(codecs, frames, kind):
     """Of any number of frames as many are used as the codec takes, and the codec takes exactly those."""
     codec = codecs[kind]
