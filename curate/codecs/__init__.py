@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class LatentCodec(Protocol):
     time_factor: int
     space_factor: int
     fingerprint: str
-    aside: tuple[str, ...]
+    aside: ClassVar[tuple[str, ...]]
 
     def encode(self, pixels_BCTHW: np.ndarray, alive: Alive | None = None) -> np.ndarray:
         """Encode RGB pixels in [-1, 1], float32, to latent_BCTHW, float32. Raises InputRejected on bad shapes."""

@@ -63,6 +63,7 @@ class VaeModel:
             if not list(part.children()):  # between two layers, whoever walks through time or tiles
                 part.register_forward_pre_hook(lambda *_: self._alive())
         self._meta: Any = None
+        self._peaks: dict[tuple[Any, ...], int] = {}
         self._tiles: dict[tuple[str, int, int, int], Tiles | None] = {}
 
     # -- numbers -----------------------------------------------------------------------------------------------
@@ -198,13 +199,15 @@ class VaeModel:
             latent = torch.empty((1, codec.channels, *latents), dtype=self._dtype, device="meta")
             return self._meta.decode(latent, *self._time(self._meta))
 
-        with _tiled(self._meta, tiles):
-            most = peak_bytes(run)
+        key = (what, *latents, tiles)
+        if key not in self._peaks:
+            with _tiled(self._meta, tiles):
+                self._peaks[key] = peak_bytes(run)
         size = torch.empty((), dtype=self._dtype).element_size()
         waiting = 3 * (frames * height * width - some * high * wide) * size
         weights = sum(part.numel() for part in self._model.parameters()) * size
         patched = what == "encode" and self._patch > 1  # a second copy, in patches
-        return most + weights + waiting * (_COPIES[what, tiles is not None] + patched)
+        return self._peaks[key] + weights + waiting * (_COPIES[what, tiles is not None] + patched)
 
     @contextmanager
     def _working(self, tiles: Tiles | None, alive: Callable[[], None] | None) -> Iterator[None]:

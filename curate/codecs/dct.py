@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -104,7 +104,7 @@ class DctCodec:
 
     time_factor = BLOCK_FRAMES
     space_factor = BLOCK_SIDE
-    aside: tuple[str, ...] = ()
+    aside: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, channels: int = 48) -> None:
         if not 1 <= channels <= BLOCK_NUMBERS:
