@@ -19,6 +19,7 @@ from captioner.frames import grid
 from curate.beating import beating
 from curate.captioning import Alive, Answer, Ask
 from curate.errors import StageCrashed
+from curate.models import device_of
 
 FRAMES = ("auto", "video", "images", "grid")
 _FPS = 2.0  # of proxies; what a clip of one frame is said to have
@@ -33,7 +34,7 @@ class VlmModel:
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        self.device = torch.device(_device(device))
+        self.device = torch.device(device_of(device, "caption"))
         wanted = {"bf16": torch.bfloat16, "fp32": torch.float32}
         kind = wanted.get(dtype) or (torch.bfloat16 if self.device.type == "cuda" else torch.float32)
         with beating(alive):
@@ -150,16 +151,6 @@ def _metadata(times_s: Sequence[float]) -> Any:
     fps = (len(times_s) - 1) / span if span > 0 else _FPS
     count = len(times_s)
     return VideoMetadata(total_num_frames=count, fps=fps, frames_indices=list(range(count)), duration=count / fps)
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise StageCrashed("caption:device", "no CUDA device can be used here")
-    return name
 
 
 @contextmanager

@@ -12,13 +12,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from curate.errors import StageCrashed
+
 BATCH = 16  # pictures at once: enough to fill the vector units, small enough for any memory
 _Stamp = tuple[str, int, int]  # path, bytes, nanoseconds of the last change
 _DIGESTS: dict[_Stamp, str] = {}
 
 
-def model_folder(model: str, revision: str | None = None) -> Path:
-    """The folder of a transformers model. ValueError where it is not, with what to do."""
+def model_folder(model: str, revision: str | None = None, part: str = "") -> Path:
+    """The folder of a model. ValueError where it is not, with what to do.
+
+    part: the folder of this name in it, where the model is a pipeline of several.
+    """
     folder = Path(model).expanduser()
     if not folder.is_dir():
         from huggingface_hub import snapshot_download
@@ -31,6 +36,8 @@ def model_folder(model: str, revision: str | None = None) -> Path:
                 f"{model} is neither a folder nor a model that was downloaded: name a folder, or fetch it first with "
                 f"`huggingface-cli download {model}`"
             ) from error
+    if part and (folder / part).is_dir():
+        folder = folder / part
     if not list(folder.glob("*.safetensors")):
         raise ValueError(f"{folder} holds no *.safetensors, and no other weights are read")
     return folder
@@ -71,3 +78,14 @@ def trust(known: Iterable[tuple[Sequence[Any], str]]) -> None:
     """Take digests from the driver; a file of another size or time of change is read all the same."""
     for (path, size, changed), digest in known:
         _DIGESTS[str(path), int(size), int(changed)] = digest
+
+
+def device_of(name: str, stage: str) -> str:
+    """The torch device of this name; `auto` is CUDA where there is one. StageCrashed where it cannot be used."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise StageCrashed(f"{stage}:device", "no CUDA device can be used here")
+    return name
