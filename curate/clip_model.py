@@ -13,7 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from curate.models import BATCH
+from curate.errors import SpecError
+from curate.extras import require
+from curate.models import BATCH, model_folder
+
+
+def clip_folder(model: str) -> Path:
+    """The folder of a model, by folder or by name if it was downloaded; nothing is loaded.
+
+    Raises:
+        SpecError: it is not there, it is none of open_clip, or open_clip is not installed.
+    """
+    try:
+        require("open_clip", "clip")
+        folder = model_folder(model)
+    except (ModuleNotFoundError, ValueError) as error:
+        raise SpecError(str(error)) from error
+    if not (folder / "open_clip_config.json").is_file():
+        raise SpecError(f"{folder} holds no open_clip_config.json, so it is no model of open_clip")
+    return folder
 
 
 @cache
@@ -23,6 +41,14 @@ def _loaded(folder: Path) -> tuple[Any, Any]:
     name = f"local-dir:{folder}"
     model = open_clip.create_model(name, precision="fp32", device="cpu").eval()
     return model, open_clip.get_tokenizer(name)
+
+
+def load(folder: Path) -> None:
+    """Load a model, so that the next call finds it. SpecError where open_clip can make nothing of the folder."""
+    try:
+        _loaded(folder)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise SpecError(f"{folder} is no model that open_clip can load: {error}") from error
 
 
 def side_of(folder: Path) -> int:
@@ -67,13 +93,12 @@ def picture_features(folder: Path, pictures_NHWC: np.ndarray) -> np.ndarray:
 
     They are made ready as open_clip does for this model: commonly the shorter side is scaled, and the middle cut out.
     """
-    import open_clip
     import torch
+    from open_clip.transform import PreprocessCfg, image_transform_v2
     from PIL import Image
 
     model, _ = _loaded(folder)
-    said = open_clip.transform.PreprocessCfg(**model.visual.preprocess_cfg)
-    ready = open_clip.image_transform_v2(said, is_train=False)
+    ready = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
     batches = (pictures_NHWC[start : start + BATCH] for start in range(0, len(pictures_NHWC), BATCH))
     return _encoded(model, (torch.stack([ready(Image.fromarray(picture)) for picture in batch]) for batch in batches))
 

@@ -24,7 +24,7 @@ from curate.plan import Plan
 from curate.sources import Location, scan
 from curate.spec import Spec
 from curate.spec_file import absolute, dump
-from curate.stages import dedup, export, learn
+from curate.stages import dedup, export, learn, match
 from curate.store import Store, remove_litter, storage_errors, write_atomic
 from curate.worklist import clip_rows, media_rows, proxied_rows, refuse_bad_texts, shards, text_rows
 
@@ -133,6 +133,8 @@ class Run:
         learns = "export" in wanted and self.plan.stages.export is not None
         refusal = self._refusal(outcome, learns)
         try:
+            if "caption" in wanted:
+                refusal = match.tested(self, ledger) or refusal
             if learns and refusal is None:
                 self._learn(ledger, wanted)
         finally:  # the report shows what there is, whatever came to an end early

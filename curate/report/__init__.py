@@ -18,6 +18,7 @@ from curate import schema, snapshots
 from curate.errors import SpecError
 from curate.ids import fingerprint
 from curate.ledger import CLIP_FIELDS, Ledger
+from curate.stages import match
 from curate.store import write_atomic
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _key(run: Run, ledger: Ledger) -> str:
     """What the report is made from: ledger, snapshots and their small files, spec, and the code of this package."""
     done = snapshots.finished(run.out)
     train = run.out / "train" / done.get("train", "")
-    files = [run.out / "dataset" / "receipt.json", run.out / "samples" / "prompts.jsonl"]
+    files = [run.out / "dataset" / "receipt.json", run.out / "samples" / "prompts.jsonl", run.out / match.FILE]
     files += [train / "log.jsonl", train / "eval.jsonl"] if "train" in done else []
     code = sorted(path for path in _FOLDER.rglob("*") if path.suffix in (".py", ".html"))
     return fingerprint([
@@ -114,6 +115,7 @@ def _spec_text(run: Run) -> str:
 def _view(run: Run, ledger: Ledger, key: str) -> dict[str, Any]:
     """Everything that the templates need, as plain values."""
     from curate.report.histograms import histograms
+    from curate.report.matching import match_view
     from curate.report.samples import samples
     from curate.report.screening import screening
     from curate.report.sheets import sheets
@@ -129,6 +131,7 @@ def _view(run: Run, ledger: Ledger, key: str) -> dict[str, Any]:
         "screening": screening(run.plan, run.out / "dataset" / "receipt.json"),
         "histograms": histograms(run.plan, ledger),
         "sheets": sheets(run.plan, run.store, ledger),
+        "matching": match_view(run, ledger),
         "training": training(run.out / "train" / done["train"]) if "train" in done else None,
         "samples": samples(run.out / "samples") if "sample" in done else None,
         "earlier": _earlier(run, ledger, done),
