@@ -69,9 +69,7 @@ def measured(pairs: Pairs, count: int) -> dict[str, Any]:
         gaps = own_N[i] - pairs.clips_ND[near] @ pairs.texts_ND[i]
         wins = np.where(np.abs(gaps) <= TIE, 0.5, (gaps > 0).astype(float))
         if near:
-            rows.append(
-                {"clip": pairs.ids[i], "won": float(wins.mean()), "ahead": float(gaps.min()), "of": len(near)}
-            )
+            rows.append({"clip": pairs.ids[i], "won": float(wins.mean()), "ahead": float(gaps.min()), "of": len(near)})
     won = [row["won"] for row in rows]
     worst = sorted((row for row in rows if row["won"] < 1), key=lambda row: (row["won"], row["ahead"], row["clip"]))
     scores = [100.0 * float(cosine) for cosine in own_N]

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import open_clip
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from PIL import Image
+from typer.testing import CliRunner
 
 from captioner import evaluation
 from captioner.stored import opened, pictures
+from curate.cli import app
 from curate.clip_model import is_cut, picture_features, text_features
+from curate.errors import SpecError
 from curate.plan import Plan
-from curate.spec_file import parse
+from curate.report import write_report
+from curate.run import Run
+from curate.spec_file import load_spec, parse
 from tests.captioner.clips import CONFIG, fitted, save, says, walls
 from tests.conftest import rushes, spec_dict, write_spec
 
@@ -53,10 +61,19 @@ def _spec(material, root, shift=0, **match):
 def right(material, tmp_path_factory):
     """A finished run whose captions are right."""
     root = tmp_path_factory.mktemp("right")
-    done = rushes("run", _spec(material, root), "--until", "export", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["computed"]["match"] == 12
+    assert _run(_spec(material, root)).computed["match"] == 12
     return root
+
+
+def _run(spec):
+    """In this process: torch takes longer to import than the test to run."""
+    return Run(load_spec(spec)).go("export")
+
+
+def _eval(*arguments):
+    done = CliRunner().invoke(app, ["captioner", "eval", *map(str, arguments)])
+    assert done.exit_code == 0, done
+    return done.stdout
 
 
 def test_right_captions_pass_and_are_tested_once(material, right):
@@ -64,9 +81,9 @@ def test_right_captions_pass_and_are_tested_once(material, right):
     assert (row["n"], row["match_rate"], row["comparisons"], row["lost"], row["worst"]) == (12, 1.0, 48, 0, [])
     assert row["clip_score_95"][0] < row["clip_score"] < row["clip_score_95"][1]
     assert (right / "out" / "dataset" / "receipt.json").exists()
-    again = rushes("run", _spec(material, right, min_rate=0.9), "--until", "export", "--json")
-    assert json.loads(again.stdout)["computed"] == {}, "the bound is no part of what was measured"
-    rushes("report", right / "out")
+    again = _run(_spec(material, right, min_rate=0.9))
+    assert again.computed == {}, "the bound is no part of what was measured"
+    write_report(opened(right / "out"), again.ledger)
     page = (right / "out" / "report.html").read_text()
     assert "match rate 100 %" in page
     assert "48 comparisons" in page
@@ -85,10 +102,8 @@ def test_captions_that_moved_on_by_one_clip_end_the_run_before_its_dataset(mater
     page = (tmp_path / "out" / "report.html").read_text()
     assert "below the bound of 70 %" in page
     assert says("green") in page.partition("Captions that fit worst")[2].partition("</details>")[0]
-    spec = _spec(material, tmp_path)  # the same folder, with the right captions: they are tested anew
-    done = rushes("run", spec, "--until", "export", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["computed"]["match"] == 12
+    mended = _run(_spec(material, tmp_path))  # the same folder, with the right captions: they are tested anew
+    assert mended.computed["match"] == 12
 
 
 def _record(root):
@@ -104,15 +119,20 @@ def _record(root):
     ],
 )
 def test_a_test_that_cannot_be_is_refused_with_its_line(material, tmp_path, change, says_):
-    done = rushes("plan", _spec(material, tmp_path, **change))
-    assert done.returncode == 2
-    assert says_ in done.stderr
-    assert "s.yaml:" in done.stderr
+    with pytest.raises(SpecError, match=says_) as refused:
+        load_spec(_spec(material, tmp_path, **change))
+    assert "s.yaml:" in str(refused.value)
+
+
+def test_nothing_heavy_is_loaded_before_captions_are_tested(material, tmp_path):
+    code = (
+        "import sys\nfrom curate import Run, load_spec\n"
+        "Run(load_spec(sys.argv[1]))\nassert not {'torch', 'open_clip'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(_spec(material, tmp_path))], check=True)
 
 
 def test_how_captions_are_tested_is_no_reason_to_write_them_again(material, tmp_path):
-    import yaml
-
     raw = yaml.safe_load(_spec(material, tmp_path).read_text())
     with_test = Plan(parse(raw))
     del raw["stages"][3]["caption"]["match"]
@@ -120,13 +140,9 @@ def test_how_captions_are_tested_is_no_reason_to_write_them_again(material, tmp_
 
 
 def test_eval_gives_what_open_clip_gives(material, right):
-    done = rushes("captioner", "eval", right / "out", "--model", material[0], "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(_eval(right / "out", "--model", material[0], "--json"))
     assert set(found["captions"]) == {"short", "dense", "original"}
-    assert found["captions"]["original"] == {
-        k: v for k, v in _record(right)["captions"]["original"].items()
-    }
+    assert found["captions"]["original"] == _record(right)["captions"]["original"]
     model, prepare = open_clip.create_model_from_pretrained(f"local-dir:{material[0]}")
     tokens = open_clip.get_tokenizer(f"local-dir:{material[0]}")
     run = opened(right / "out")
@@ -150,13 +166,12 @@ def test_eval_of_samples(material, right):
     rows = walls(folder, each=1)
     lines = [json.dumps({"path": name, "prompt": text}) for name, text in rows]
     (folder / "prompts.jsonl").write_text("\n".join([*lines, json.dumps({"path": "x.mp4", "prompt": ""})]) + "\n")
-    arguments = ("captioner", "eval", right / "out", "--model", material[0], "--kind", "original", "--samples")
-    found = json.loads(rushes(*arguments, "--json").stdout)
+    arguments = (right / "out", "--model", material[0], "--kind", "original", "--samples")
+    found = json.loads(_eval(*arguments, "--json"))
     assert set(found["captions"]) == {"original"}
     assert (found["samples"]["n"], found["samples"]["match_rate"], found["samples"]["without_prompt"]) == (6, 1.0, 1)
     (folder / "03.mp4").write_bytes(b"no film")
-    done = rushes(*arguments)
-    assert "1 without frames" in done.stdout, done.stderr
+    assert "1 without frames" in _eval(*arguments)
 
 
 def test_clips_without_readable_frames_are_counted(material, right, monkeypatch):
@@ -191,6 +206,8 @@ def test_weights_that_are_no_numbers_say_nothing_of_captions(material, right, tm
     model = open_clip.CLIP(**CONFIG)
     with torch.no_grad():
         model.visual.proj.fill_(float("nan"))
-    done = rushes("captioner", "eval", right / "out", "--model", save(tmp_path / "clip", model))
-    assert done.returncode == 2
-    assert "features that are no numbers" in done.stderr
+    with pytest.raises(SpecError, match="features that are no numbers"):
+        evaluation.of_run(right / "out", str(save(tmp_path / "clip", model)), ("original",), 12, 0, False, print)
+    (save(tmp_path / "other", model) / "open_clip_config.json").write_text("{}")
+    with pytest.raises(SpecError, match="no model that open_clip can load"):
+        evaluation.of_run(right / "out", str(tmp_path / "other"), ("original",), 12, 0, False, print)
