@@ -30,6 +30,7 @@ ALL = (
     "terms",
     "caption_server",
     "caption_checks",
+    "caption_match",
 )
 
 

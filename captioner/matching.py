@@ -1,9 +1,9 @@
 """How well texts fit their own clips, and how often better than other clips do.
 
 The cosine of a clip and a text is the mean of its frames' cosines with the text, which is the dot product of the text
-with the mean of the frames' unit vectors. A text is compared with each of its neighbours: it wins where its own clip has
-the higher cosine with it than the neighbour has, and a tie counts half. The match rate is the mean over texts of the
-share that they win. CLIP score is 100 times the cosine.
+with the mean of the frames' unit vectors. A text is compared with each of its neighbours: it wins where its own clip
+has the higher cosine with it than the neighbour has, and a tie counts half. The match rate is the mean over texts of
+the share that they win. CLIP score is 100 times the cosine.
 
 Legend: N pairs of a clip and a text, D features.
 """
@@ -49,7 +49,9 @@ def neighbours(texts: Sequence[str], count: int) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Clips and what is said of them, in the order of the ring: features (N, D) of unit length (clips: means of such)."""
+    """Clips and what is said of them, in the order of the ring. Features are of unit length, those of clips means of
+    such.
+    """
 
     ids: list[str]
     texts: list[str]

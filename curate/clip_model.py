@@ -98,7 +98,7 @@ def picture_features(folder: Path, pictures_NHWC: np.ndarray) -> np.ndarray:
     from PIL import Image
 
     model, _ = _loaded(folder)
-    ready = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+    ready: Any = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
     batches = (pictures_NHWC[start : start + BATCH] for start in range(0, len(pictures_NHWC), BATCH))
     return _encoded(model, (torch.stack([ready(Image.fromarray(picture)) for picture in batch]) for batch in batches))
 

@@ -40,10 +40,11 @@ def match_view(run: Run, ledger: Ledger) -> dict[str, Any] | None:
 def _worst(kind: str, entries: list[dict[str, Any]], kept: pa.Table, run: Run) -> list[dict[str, str]]:
     """The captions of these clips that are still kept."""
     texts = dict(zip(kept["clip_id"].to_pylist(), good_captions(kept, run.plan)[kind], strict=True)) if entries else {}
+    rows = ((entry, texts.get(entry["clip"])) for entry in entries)
     return [
-        {"kind": kind, "clip": entry["clip"][:12], "text": texts[entry["clip"]], "won": share(entry["won"], 1.0)}
-        for entry in entries
-        if texts.get(entry["clip"])
+        {"kind": kind, "clip": entry["clip"][:12], "text": text, "won": share(entry["won"], 1.0)}
+        for entry, text in rows
+        if text
     ]
 
 

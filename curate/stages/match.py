@@ -1,7 +1,8 @@
-"""Whether captions fit their own clips: measured on a sample once for a state of the captions, held to the spec's bound.
+"""Whether captions fit their own clips: measured on a sample, once for a state of the captions, and held to a bound.
 
-It runs in the driver, when the workers are gone: it makes no rows that a worker would commit, and looks at a few hundred
-clips, whatever the size of the run. What it found stands in OUT/caption_match.json with the key of what it is about.
+It runs in the driver, when the workers are gone: it makes no rows that a worker would commit, and looks at a few
+hundred clips, whatever the size of the run. What it found stands in OUT/caption_match.json, with the key of what it is
+about.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def recorded(out: Path) -> dict[str, Any] | None:
 
 
 def refusal(record: dict[str, Any], match: Match) -> RushesError | None:
-    """Why a run with these figures must not go on: a rate below the bound, or captions that no rate can be given for."""
+    """Why a run with these figures must not go on: a rate below the bound, or captions that have no rate."""
     for kind, row in record["captions"].items():
         if row["match_rate"] is None and row["n"] + row["lost"] > 1:
             why = f"{row['lost']} of them have no readable frames" if row["lost"] else "all of them say the same"
@@ -81,8 +82,7 @@ def refusal(record: dict[str, Any], match: Match) -> RushesError | None:
             worst = ", ".join(entry["clip"][:12] for entry in row["worst"])
             return CaptionsMismatched(
                 f"{kind} captions fit their own clips better than others in {row['match_rate']:.1%} of "
-                f"{row['comparisons']} comparisons, fewer than caption.match.min_rate = {match.min_rate:.1%}, so nothing "
-                f"goes on to the dataset. Worst: {worst} (`rushes explain` shows them). Captions may stand on the wrong "
-                "clips"
+                f"{row['comparisons']} comparisons, fewer than caption.match.min_rate = {match.min_rate:.1%}: they may "
+                f"stand on the wrong clips, and nothing is exported. Worst: {worst}; `rushes explain` shows them"
             )
     return None

@@ -50,10 +50,14 @@ def _spec(material, root, shift=0, **match):
     asked = {"model": str(model), "kinds": ["original"], **match}
     latents = {"codec": "dct", "channels": 8, "short_side": 32, "max_frames": 5}
     raw["stages"] = [
-        {"split": {"detector": "fixed", "min_s": 0.5}}, {"score": ["motion", "sharpness", "exposure", "borders", "gist"]}, {"screen": {"explicit": [], "violence": [], "hate": []}},
-        {"caption": {"with": "template", "match": asked}}, {"check": {}}, {"encode": {"latents": latents}},
+        {"split": {"detector": "fixed", "min_s": 0.5}},
+        {"score": ["motion", "sharpness", "exposure", "borders", "gist"]},
+        {"screen": {"explicit": [], "violence": [], "hate": []}},
+        {"caption": {"with": "template", "match": asked}},
+        {"check": {}},
+        {"encode": {"latents": latents}},
         {"export": {}},
-    ]  # fmt: skip
+    ]
     return write_spec(root / "s.yaml", raw)
 
 
