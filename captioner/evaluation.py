@@ -62,9 +62,8 @@ def key(plan: Plan, chosen: Sample, model: Path, match: Match) -> str:
 
     The table of the proxies and a clip's id name its frames: rows of a table are functions of its key and their id.
     """
-    how = match.model_dump(mode="json", exclude={"model", "min_rate"})
     frames = [plan.tables["frames"].name, chosen.clips, chosen.boxes]
-    return fingerprint([VERSION, how, folder_sha256(model), frames, chosen.texts])
+    return fingerprint([VERSION, match.how, folder_sha256(model), frames, chosen.texts])
 
 
 def captions(plan: Plan, store: Store, chosen: Sample, model: Path, match: Match, told: Told) -> dict[str, Any]:

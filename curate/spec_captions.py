@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,11 @@ class Match(Model):
     kinds: tuple[Literal["short", "dense", "original"], ...] | None = Field(default=None, min_length=1)
     min_rate: float = Field(default=0.7, ge=0, le=1)
     seed: int = Field(default=0, ge=0)
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """What the figures depend on, beside the weights; the bound that they are held to changes none of them."""
+        return self.model_dump(mode="json", exclude={"model", "min_rate"})
 
 
 class CaptionSpec(OpenModel):

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from curate.decisions import good_captions
 from curate.ledger import Ledger
+from curate.models import folder_sha256
 from curate.report.words import count, number, rounded, share
 from curate.stages import match
 
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 
 def match_view(run: Run, ledger: Ledger) -> dict[str, Any] | None:
     """Match rate and CLIP score by kind with what they rest on, and the captions that fit worst; None where the spec
-    tests none, or nothing was tested yet. The record holds no text: what was sealed since is not shown.
+    tests none, or nothing was tested in its manner yet. The record holds no text: what was sealed since is not shown.
 
     Raises:
         StorageError: the record is damaged.
     """
     caption = run.plan.stages.caption
     if caption is None or caption.match is None or (record := match.recorded(run.out)) is None:
+        return None
+    if (record["weights"], record["how"]) != (folder_sha256(run.plan.match_model), caption.match.how):
         return None
     bound, kept = caption.match.min_rate, ledger.where("kept")
     return {

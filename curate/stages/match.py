@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.errors import CaptionsMismatched, RushesError, StorageError
 from curate.ledger import Ledger
+from curate.models import folder_sha256
 from curate.spec_captions import CaptionSpec, Match
 from curate.store import write_atomic
 
@@ -44,7 +45,8 @@ def tested(run: Run, ledger: Ledger) -> RushesError | None:
             run.progress(STEP, done, total)
 
         figures = evaluation.captions(run.plan, run.store, chosen, model, match, told)
-        record = {"key": key, "model": match.model, **figures}
+        about = {"model": match.model, "weights": folder_sha256(model), "how": match.how}
+        record = {"key": key, **about, **figures}
         write_atomic(run.out / FILE, (json.dumps(record, indent=1) + "\n").encode(), replace=True)
         run.computed[STEP] = len(chosen.clips)
     return refusal(record, match)

@@ -128,12 +128,13 @@ def test_a_test_that_cannot_be_is_refused_with_its_line(material, tmp_path, chan
     assert "s.yaml:" in str(refused.value)
 
 
-def test_nothing_heavy_is_loaded_before_captions_are_tested(material, tmp_path):
+def test_torch_is_not_loaded_where_captions_were_tested(material, right):
     code = (
         "import sys\nfrom curate import Run, load_spec\n"
-        "Run(load_spec(sys.argv[1]))\nassert not {'torch', 'open_clip'} & set(sys.modules)\n"
+        "assert Run(load_spec(sys.argv[1])).go('export').computed == {}\n"
+        "assert not {'torch', 'open_clip'} & set(sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(_spec(material, tmp_path))], check=True)
+    subprocess.run([sys.executable, "-c", code, str(_spec(material, right))], check=True)
 
 
 def test_how_captions_are_tested_is_no_reason_to_write_them_again(material, tmp_path):
@@ -215,3 +216,7 @@ def test_weights_that_are_no_numbers_say_nothing_of_captions(material, right, tm
     (save(tmp_path / "other", model) / "open_clip_config.json").write_text("{}")
     with pytest.raises(SpecError, match="no model that open_clip can load"):
         evaluation.of_run(right / "out", str(tmp_path / "other"), ("original",), 12, 0, False, print)
+    with pytest.raises(SpecError, match="features that are no numbers"):
+        _run(_spec((tmp_path / "clip", *material[1:]), right))
+    write_report(opened(right / "out"), opened(right / "out").ledger())
+    assert "match rate" not in (right / "out" / "report.html").read_text(), "the figures are those of another model"
