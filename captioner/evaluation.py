@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from captioner.matching import Pairs, measured, order
 from captioner.stored import opened, pictures
@@ -31,12 +33,13 @@ from curate.stage import PROXY
 from curate.store import Store
 
 VERSION = 1  # raise it with any change to what the figures are
+ENCODED = ("latent", "mp4")  # stages that come after captions
 Told = Callable[[int, int], None]  # clips looked at, of how many
 
 
-@dataclass
+@dataclass(frozen=True)
 class Sample:
-    """The kept clips that are looked at, in the order of a hash of seed and id, and by kind what is said of them."""
+    """The clips that are looked at, in the order of a hash of seed and id, and by kind what is said of them."""
 
     clips: list[str]
     texts: dict[str, dict[str, str]]  # kind -> clip -> text
@@ -44,17 +47,20 @@ class Sample:
 
 
 def sample(plan: Plan, ledger: Ledger, kinds: Sequence[str], match: Match) -> Sample:
-    """The first kept clips that have a caption of these kinds which training may use."""
-    kept = ledger.where("kept")
-    good, names = good_captions(kept, plan), kept["clip_id"].to_pylist()
+    """The first clips that have a caption of these kinds which training may use: what was kept, and what only its
+    encoding keeps from that, so that captions can be tested before anything is encoded.
+    """
+    done = pc.equal(ledger.clips["outcome"], "kept")
+    clips = ledger.clips.filter(pc.or_(done, pc.is_in(ledger.clips["stage"], value_set=pa.array(ENCODED))))
+    good, names = good_captions(clips, plan), clips["clip_id"].to_pylist()
     said = {
         kind: {clip: text for clip, text in zip(names, good[kind], strict=True) if text is not None} for kind in kinds
     }
-    clips = order({clip for of_kind in said.values() for clip in of_kind}, match.seed)[: match.sample]
-    columns = [name for name in kept.schema.names if name.startswith("borders.")]
-    rows = dict(zip(names, kept.select(["clip_id", *columns]).to_pylist(), strict=True))
-    texts = {kind: {clip: of_kind[clip] for clip in clips if clip in of_kind} for kind, of_kind in said.items()}
-    return Sample(clips, texts, [box_of(rows[clip]) for clip in clips])
+    chosen = order({clip for of_kind in said.values() for clip in of_kind}, match.seed)[: match.sample]
+    columns = [name for name in clips.schema.names if name.startswith("borders.")]
+    rows = dict(zip(names, clips.select(["clip_id", *columns]).to_pylist(), strict=True))
+    texts = {kind: {clip: of_kind[clip] for clip in chosen if clip in of_kind} for kind, of_kind in said.items()}
+    return Sample(chosen, texts, [box_of(rows[clip]) for clip in chosen])
 
 
 def key(plan: Plan, chosen: Sample, model: Path, match: Match) -> str:
@@ -84,13 +90,13 @@ def of_run(
     """The figures of a finished run: those of each kind of caption that it has, and of its samples.
 
     Raises:
-        SpecError: no run, no model, no kept clip with a caption of these kinds, or no samples.
+        SpecError: no run, no model, no clip with a caption of these kinds, or no samples.
     """
     run, folder, match = opened(out), clip_model.clip_folder(model), Match(model=model, sample=count, seed=seed)
     chosen = sample(run.plan, standing_ledger(run, note), kinds, match)
     if not chosen.clips:
-        raise SpecError(f"captioner eval: no kept clip of {out} has a caption of these kinds: {', '.join(kinds)}")
-    chosen.texts = {kind: texts for kind, texts in chosen.texts.items() if texts}
+        raise SpecError(f"captioner eval: no clip of {out} has a caption of these kinds: {', '.join(kinds)}")
+    chosen = replace(chosen, texts={kind: texts for kind, texts in chosen.texts.items() if texts})
     figures = captions(run.plan, run.store, chosen, folder, match, lambda done, total: None)
     given = {"run": str(out), "model": model, "weights": folder_sha256(folder), "frames": match.frames,
              "neighbours": match.neighbours, "seed": seed}  # fmt: skip

@@ -124,17 +124,20 @@ class Run:
             sealing.settle(self.plan, self.store, self.locations)
             self._media()
             ledger = self._sealed(compute="dedup" in wanted)
+            wrong = None
             if "caption" in wanted:
-                ledger = self._clips(ledger, encodes="encode" in wanted)
+                ledger = self._clips(ledger, encodes=False)
+                wrong = match.tested(self, ledger)  # what stands on the wrong clips is not worth encoding
+            if "encode" in wanted and wrong is None:
+                ledger = self._clips(ledger, encodes=True)
+                wrong = match.tested(self, ledger)  # a clip that failed may have given its place to another
         finally:
             self.close()
         self._write_ledger(ledger)
         outcome = Outcome(ledger, self.computed)
         learns = "export" in wanted and self.plan.stages.export is not None
-        refusal = self._refusal(outcome, learns)
+        refusal = wrong or self._refusal(outcome, learns)
         try:
-            if "caption" in wanted:
-                refusal = match.tested(self, ledger) or refusal
             if learns and refusal is None:
                 self._learn(ledger, wanted)
         finally:  # the report shows what there is, whatever came to an end early

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from curate.decisions import good_captions
 from curate.ledger import Ledger
 from curate.models import folder_sha256
@@ -28,7 +26,7 @@ def match_view(run: Run, ledger: Ledger) -> dict[str, Any] | None:
         return None
     if (record["weights"], record["how"]) != (folder_sha256(run.plan.match_model), caption.match.how):
         return None
-    bound, kept = caption.match.min_rate, ledger.where("kept")
+    bound = caption.match.min_rate
     return {
         "model": record["model"],
         "clips": count(record["clips"], "clip"),
@@ -36,18 +34,21 @@ def match_view(run: Run, ledger: Ledger) -> dict[str, Any] | None:
         "bound": share(bound, 1.0),
         "neighbours": caption.match.neighbours,
         "kinds": [_kind(kind, row, bound) for kind, row in record["captions"].items()],
-        "worst": [entry for kind, row in record["captions"].items() for entry in _worst(kind, row["worst"], kept, run)],
+        "worst": [
+            entry for kind, row in record["captions"].items() for entry in _worst(kind, row["worst"], run, ledger)
+        ],
     }
 
 
-def _worst(kind: str, entries: list[dict[str, Any]], kept: pa.Table, run: Run) -> list[dict[str, str]]:
-    """The captions of these clips that are still kept."""
+def _worst(kind: str, entries: list[dict[str, Any]], run: Run, ledger: Ledger) -> list[dict[str, str]]:
+    """These clips, with their captions where they are kept; what is no clip any more (sealed) is not named."""
+    kept = ledger.where("kept")
     texts = dict(zip(kept["clip_id"].to_pylist(), good_captions(kept, run.plan)[kind], strict=True)) if entries else {}
-    rows = ((entry, texts.get(entry["clip"])) for entry in entries)
+    known = set(ledger.clips["clip_id"].to_pylist())
+    rows = [(entry, texts.get(entry["clip"]) or "") for entry in entries if entry["clip"] in known]
     return [
         {"kind": kind, "clip": entry["clip"][:12], "text": text, "won": share(entry["won"], 1.0)}
         for entry, text in rows
-        if text
     ]
 
 

@@ -1,6 +1,6 @@
 """Whether captions fit their own clips: measured on a sample, once for a state of the captions, and held to a bound.
 
-It runs in the driver, when the workers are gone: it makes no rows that a worker would commit, and looks at a few
+It runs in the driver, between captions and encoding: it makes no rows that a worker would commit, and looks at a few
 hundred clips, whatever the size of the run. What it found stands in OUT/caption_match.json, with the key of what it is
 about.
 """
@@ -25,7 +25,7 @@ STEP = "match"
 
 
 def tested(run: Run, ledger: Ledger) -> RushesError | None:
-    """Test the captions of the kept clips, unless these were tested; what keeps the run from going on, if anything.
+    """Test the captions, unless these were tested; what keeps the run from going on, if anything does.
 
     Raises:
         SpecError: the model cannot be used.

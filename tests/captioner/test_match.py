@@ -65,13 +65,15 @@ def _spec(material, root, shift=0, **match):
 def right(material, tmp_path_factory):
     """A finished run whose captions are right."""
     root = tmp_path_factory.mktemp("right")
-    assert _run(_spec(material, root)).computed["match"] == 12
+    assert _run(_spec(material, root), "caption").computed["match"] == 12
+    later = _run(_spec(material, root)).computed
+    assert (later["encode"], "match" in later) == (12, False), "encoding is no reason to test again"
     return root
 
 
-def _run(spec):
+def _run(spec, until="export"):
     """In this process: torch takes longer to import than the test to run."""
-    return Run(load_spec(spec)).go("export")
+    return Run(load_spec(spec)).go(until)
 
 
 def _eval(*arguments):
@@ -103,9 +105,12 @@ def test_captions_that_moved_on_by_one_clip_end_the_run_before_its_dataset(mater
     assert row["match_rate"] < 0.5
     assert all(entry["clip"][:12] in done.stderr for entry in row["worst"])
     assert not (tmp_path / "out" / "dataset").exists()
+    ledger = pq.read_table(tmp_path / "out" / "ledger.parquet").to_pylist()
+    assert {(r["outcome"], r["stage"]) for r in ledger} == {("pending", "latent")}, "nothing was encoded either"
     page = (tmp_path / "out" / "report.html").read_text()
     assert "below the bound of 70 %" in page
-    assert says("green") in page.partition("Captions that fit worst")[2].partition("</details>")[0]
+    listed = page.partition("Captions that fit worst")[2].partition("</details>")[0]
+    assert all(entry["clip"][:12] in listed for entry in row["worst"])
     mended = _run(_spec(material, tmp_path))  # the same folder, with the right captions: they are tested anew
     assert mended.computed["match"] == 12
 
