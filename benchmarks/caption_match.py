@@ -1,6 +1,6 @@
 """The match rate of right captions and of captions on wrong clips, in the shapes world.
 
-    python -m benchmarks.caption_match [--seed 1] [--steps 400] --json
+    python -m benchmarks.caption_match [--seed 1] [--steps 300] --json
 
 A small CLIP model of open_clip is fitted to pictures of one world and tests the captions of another: as they are, with
 a share of them passed round among their clips, and all moved on by one clip. Every figure is that of a whole run, as is
@@ -60,7 +60,7 @@ def fitted(folder: Path, seed: int, steps: int) -> float:
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
     losses = []
     for _ in range(steps):
-        some = torch.randint(len(texts), (128,))
+        some = torch.randint(len(texts), (64,))
         logits = 15 * model.encode_image(levels[some], normalize=True) @ model.encode_text(tokens[some], True).T
         truth = torch.arange(len(some))
         loss = sum(torch.nn.functional.cross_entropy(side, truth) for side in (logits, logits.T)) / 2
@@ -115,7 +115,7 @@ def main() -> None:
     """Command line; the last line printed is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rushes-match-") as folder:

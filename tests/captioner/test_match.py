@@ -111,6 +111,9 @@ def test_captions_that_moved_on_by_one_clip_end_the_run_before_its_dataset(mater
     assert "below the bound of 70 %" in page
     listed = page.partition("Captions that fit worst")[2].partition("</details>")[0]
     assert all(entry["clip"][:12] in listed for entry in row["worst"])
+    assert "match" not in _run(_spec(material, tmp_path, shift=1, min_rate=0), "report").computed
+    listed = (tmp_path / "out" / "report.html").read_text().partition("Captions that fit worst")[2]
+    assert says("green") in listed.partition("</details>")[0]
     mended = _run(_spec(material, tmp_path))  # the same folder, with the right captions: they are tested anew
     assert mended.computed["match"] == 12
 
