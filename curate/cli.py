@@ -1,7 +1,8 @@
 """The command line: verbs over the public API. Parameters live in the spec; `--set key=value` changes one for a run.
 
 Exit codes: 0 done, 1 an error, 2 the spec or the call is wrong (or the data is unscreened), 3 finished with more
-quarantined rows than `quarantine.max_share`, 74 storage full or damaged, 130 interrupted, 143 terminated.
+quarantined rows than `quarantine.max_share`, 4 captions do not fit their clips, 74 storage full or damaged,
+130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations

@@ -93,6 +93,8 @@ class Plan:
                 self.rules[name] = self._check_rule(name, rule)
         with said_at("stages", "caption"):
             self.captioner = self._captioner()
+        with said_at("stages", "caption", "match"):
+            self.match_model = self._match_model()
         with said_at("stages", "check"):
             self._check_checks()
         with said_at("stages", "encode"):
@@ -203,6 +205,15 @@ class Plan:
             if captioner.leaves_the_host:
                 refuse_unscreened_to_leave(self.stages.screen)
         return captioner
+
+    def _match_model(self) -> Any:
+        """The folder of the model that tests captions, if one does."""
+        match = self.stages.caption.match if self.stages.caption is not None else None
+        if match is None:
+            return None
+        from curate.clip_model import clip_folder
+
+        return clip_folder(match.model)
 
     def _check_checks(self) -> None:
         from captioner.checks import CODES

@@ -16,6 +16,7 @@ from curate.registry import nearest
 from curate.spec_base import Model, OpenModel, Params, named, no_switch, plain
 from curate.spec_captions import CaptionSpec as CaptionSpec
 from curate.spec_captions import Check as Check
+from curate.spec_captions import Match as Match
 from curate.spec_screen import REQUIRED_CATEGORIES as REQUIRED_CATEGORIES
 from curate.spec_screen import Screen as Screen
 
