@@ -26,14 +26,13 @@ from curate.ledger import Ledger
 from curate.media.facts import Job
 from curate.media.reader import Reader
 from curate.models import folder_sha256
-from curate.plan import Plan
+from curate.plan import ENCODED, Plan
 from curate.planning import standing_ledger
 from curate.spec_captions import Match
 from curate.stage import PROXY
 from curate.store import Store
 
 VERSION = 1  # raise it with any change to what the figures are
-ENCODED = ("latent", "mp4")  # stages that come after captions
 Told = Callable[[int, int], None]  # clips looked at, of how many
 
 

@@ -34,7 +34,8 @@ CLIP_COLUMNS = {
     "is_synthetic": "text",
     "origin": "text",
 }
-CLIP_WORKS = ("caption", "check", "latent", "mp4")  # what is made of clips that nothing stopped, in this order
+ENCODED = ("latent", "mp4")
+CLIP_WORKS = ("caption", "check", *ENCODED)  # what is made of clips that nothing stopped, in this order
 KNOWN_STAGE = "known_hashes"  # rides where a spec names lists of known material; the gate asks it frame by frame
 _LEAST_MULTIPLE = 16  # what a transformer with patches of two takes, should one be trained on the dataset later
 HASH_STAGE = "phash"  # perceptual deduplication reads it; it rides on the pass like a score
