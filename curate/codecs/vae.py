@@ -132,6 +132,10 @@ class VaeCodec:
         model = self._loaded(alive)
         return np.stack([model.encode(pixels_CTHW, alive) for pixels_CTHW in pixels_BCTHW])
 
+    def encode_frames(self, frames_THWC: np.ndarray, alive: Callable[[], None] | None = None) -> np.ndarray:
+        """Encode one clip's uint8 RGB frames (T, H, W, 3) to its latent (channels, t, h, w), float32."""
+        return self.encode(np.moveaxis(frames_THWC.astype(np.float32) / 127.5 - 1.0, -1, 0)[None], alive)[0]
+
     def decode(self, latent_BCTHW: np.ndarray, alive: Callable[[], None] | None = None) -> np.ndarray:
         """Decode latents (B, channels, 1 + k, H', W') to RGB pixels (B, 3, 1 + k * time_factor, H, W), float32."""
         latent_BCTHW = np.asarray(latent_BCTHW, dtype=np.float32)
