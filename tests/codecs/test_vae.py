@@ -20,7 +20,7 @@ from curate.errors import InputRejected, SpecError, StageCrashed
 from curate.stages.encode import lawful
 
 WAN22 = {"patch_size": 2, "is_residual": True, "in_channels": 12, "out_channels": 12, "scale_factor_spatial": 16}
-FACTORS = {"wan": (4, 4, 8), "wan22": (4, 4, 16), "ltx": (8, 8, 32), "hunyuan": (4, 4, 8)}
+FACTORS = {"wan": (4, 4, 8), "wan22": (4, 4, 16), "ltx": (8, 8, 32), "ltx095": (8, 8, 32), "hunyuan": (4, 4, 8)}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,8 @@ def vaes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("vaes")
     return {
         "wan": tiny_vaes.wan(root / "wan"), "wan22": tiny_vaes.wan(root / "wan22", **WAN22),
-        "ltx": tiny_vaes.ltx(root / "ltx"), "hunyuan": tiny_vaes.hunyuan(root / "hunyuan"),
+        "ltx": tiny_vaes.ltx(root / "ltx"), "ltx095": tiny_vaes.ltx095(root / "ltx095"),
+        "hunyuan": tiny_vaes.hunyuan(root / "hunyuan"),
     }  # fmt: skip
 
 
@@ -114,10 +115,11 @@ def test_wans_walk_in_fours_is_its_whole(vaes, kind):
     assert np.allclose(latent_codec("vae", model=str(vaes[kind]), normalise=False).encode(clip), whole, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["wan", "ltx"])
+@pytest.mark.parametrize("kind", ["wan", "wan22", "ltx", "ltx095"])
 def test_what_comes_later_changes_no_earlier_latent(vaes, kind):
     """The trainer's known frames rest on it: a first frame alone has the latent that it has in its clip."""
     codec = latent_codec("vae", model=str(vaes[kind]))
+    assert codec.described()["causal"]
     clip = pixels(1 + 2 * codec.time_factor, 64, 32)
     whole = codec.encode(clip)
     for latents in (1, 2):
@@ -298,6 +300,39 @@ def test_models_that_it_cannot_use_are_refused_with_what_it_can(vaes, tmp_path):
     lied = latent_codec("vae", model=changed("wan", "lied", scale_factor_temporal=8))
     with pytest.raises(StageCrashed, match="encode:law"):
         lied.encode(pixels(9, 8, 8))
+
+
+def test_a_model_that_was_not_seen_to_be_causal_says_so(vaes):
+    """HunyuanVideo's norms look at all of a clip: its first latent is another one when more follows."""
+    codec = latent_codec("vae", model=str(vaes["hunyuan"]))
+    assert codec.described()["causal"] is False
+    clip = pixels(9, 32, 32)
+    whole = codec.encode(clip)
+    assert np.abs(codec.encode(clip[:, :, :1]) - whole[:, :, :1]).max() > 0.1 * whole.std()
+
+
+def test_a_decoder_that_draws_noise_draws_the_same_again(tmp_path):
+    codec = latent_codec("vae", model=str(tiny_vaes.ltx(tmp_path / "noise", decoder_inject_noise=(True,) * 5)))
+    model = codec._loaded(None)._model
+    for name, part in model.named_parameters():
+        if "per_channel_scale" in name:
+            part.data += 1.0
+    latent = np.zeros((1, 8, 2, 2, 2), np.float32)
+    assert codec.decode(latent)[0, 0, 0].std() > 1e-3
+    assert np.array_equal(codec.decode(latent), codec.decode(latent))
+
+
+def test_a_name_that_was_downloaded_is_found(vaes, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    repo, commit = tmp_path / "models--org--pipeline", "0" * 40
+    shutil.copytree(vaes["wan"], repo / "snapshots" / commit / "vae")
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(commit)
+    found = latent_codec("vae", model="org/pipeline")
+    assert found.folder == repo / "snapshots" / commit / "vae"
+    assert found.fingerprint == latent_codec("vae", model=str(vaes["wan"])).fingerprint
 
 
 def test_a_plan_knows_the_codec_without_torch_and_dct_never_needs_it(vaes):
