@@ -27,7 +27,8 @@ _STEADY = 3
 _LEAST_TILE = 4  # latents on a side: with fewer there is more overlap than tile
 # Of the pixels beyond what is counted: a clip that waits; what is decoded, joined; tiles that overlap, blended, joined.
 _COPIES = {("encode", False): 1, ("encode", True): 1, ("decode", False): 2, ("decode", True): 5}
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+# What torch says where memory ends; the last is how oneDNN puts it.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "could not create a primitive")
 
 
 @dataclass(frozen=True)
@@ -221,8 +222,9 @@ class VaeModel:
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and not any(s in str(error).lower() for s in _NO_MEMORY):
                 raise
+            said = str(error).partition("\n")[0][:200]
             raise InputRejected(
-                "encode:memory", f"the device has no {self._codec.memory_gb:g} GB free: lower memory_gb ({error})"
+                "encode:memory", f"memory ended before memory_gb ({self._codec.memory_gb:g}) did: lower it ({said})"
             ) from error
         finally:
             self._alive = _nothing

@@ -171,6 +171,22 @@ def test_ltx_takes_time_at_once_and_tiles_space(vaes):
         codec.encode(np.zeros((1, 3, 257, 128, 768), np.float32))
 
 
+def test_memory_that_ends_is_the_clips_fault_and_other_errors_are_not(vaes):
+    import torch
+
+    codec = latent_codec("vae", model=str(vaes["wan"]))
+    encoder = codec._loaded(None)._model.encoder
+    hook = encoder.register_forward_pre_hook(lambda *_: torch.empty(1 << 50, dtype=torch.uint8) and None)
+    with pytest.raises(InputRejected, match=r"encode:memory: memory ended before memory_gb \(16\) did: .*alloc"):
+        codec.encode(pixels(1, 16, 16))
+    hook.remove()
+    hook = encoder.register_forward_pre_hook(lambda *_: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        codec.encode(pixels(1, 16, 16))
+    hook.remove()
+    assert codec.encode(pixels(1, 16, 16)).shape == (1, 4, 1, 2, 2)
+
+
 # Counting takes a second a tiling of Wan's: one is enough
 TILED = {("wan22", "encode"), ("ltx", "encode"), ("ltx", "decode")}
 
