@@ -119,7 +119,7 @@ class VaeCodec:
     def how(self, frames: int, height: int, width: int) -> str:
         """How a clip of this size is encoded: `whole` or `tiles of ... every ... px`, and the precision."""
         model = self._loaded(None)
-        tiles = model.tiles("encode", frames, height, width)
+        tiles = model.memory.tiles("encode", frames, height, width)
         return f"{'whole' if tiles is None else tiles}, {model.dtype_name}"
 
     def stats(self) -> tuple[np.ndarray, np.ndarray] | None:

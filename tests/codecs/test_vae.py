@@ -129,8 +129,9 @@ def test_what_comes_later_changes_no_earlier_latent(vaes, kind):
 
 def budget(codec, share: float, *size: int) -> None:
     """Give a codec a share of what the whole clip needs."""
-    codec.memory_gb = share * codec._loaded(None).needs("encode", *size, None) / 1e9
-    codec._loaded(None)._tiles.clear()
+    memory = codec._loaded(None).memory
+    codec.memory_gb = share * memory.needs("encode", *size, None) / 1e9
+    memory._tiles.clear()
 
 
 @pytest.mark.parametrize("kind", ["wan", "wan22"])
@@ -196,23 +197,23 @@ def test_memory_is_counted_as_it_is_used(vaes, kind):
     """The count, which looks at a few frames and two tiles, against the whole clip watched tensor by tensor."""
     import torch
 
-    from curate.codecs._vae_memory import peak_bytes
-    from curate.codecs._vae_model import Tiles, _tiled
+    from curate.codecs._vae_memory import Tiles, peak_bytes, tiled
 
     model = latent_codec("vae", model=str(vaes[kind]))._loaded(None)
     channels, time_factor, space_factor = FACTORS[kind]
     frames, height, width = 1 + 3 * time_factor, 5 * space_factor, 9 * space_factor
-    model.needs("encode", 1, space_factor, space_factor, None)  # which makes the model on the meta device
+    memory = model.memory
+    memory.needs("encode", 1, space_factor, space_factor, None)  # which makes the model on the meta device
     weights = sum(part.numel() * 4 for part in model._model.parameters())
     for what in ("encode", "decode"):
         patch = 2 if kind == "wan22" and what == "encode" else 1
         shape = (1, 3, frames, height, width) if what == "encode" else (1, channels, 4, 5, 9)
         some = Tiles(4 * space_factor // patch, 3 * space_factor // patch, patch)
         for tiles in (None, some) if (kind, what) in TILED else (None,):
-            with _tiled(model._meta, tiles):
-                made = getattr(model._meta, what)
+            with tiled(memory._meta, tiles):
+                made = getattr(memory._meta, what)
                 used = weights + peak_bytes(lambda: made(torch.empty(shape, device="meta")))  # noqa: B023
-            counted = model.needs(what, frames, height, width, tiles)
+            counted = memory.needs(what, frames, height, width, tiles)
             assert used <= 1.02 * counted, (what, tiles, used, counted)
             assert counted <= 1.35 * used, (what, tiles, used, counted)
             if what == "encode" and tiles is None:  # where numbers are computed as much is held
