@@ -61,6 +61,7 @@ def test_a_clip_becomes_latents_a_model_and_a_clip(tmp_path):
     assert card["codec"] == {
         "name": "vae", "params": {"model": str(model)}, "fingerprint": codec.fingerprint,
         "class": "AutoencoderKLWan", "posterior": "mean", "normalised": True, "dtype": "auto",
+        "causal": True,
     }  # fmt: skip
     row = pq.read_table(dataset / card["shards"]["clips"][0]["path"]).to_pylist()[0]
     assert (row["width"], row["height"], row["num_frames"], row["how"]) == (48, 32, 9, "whole, fp32")
