@@ -33,6 +33,7 @@ ALL = (
     "caption_engine",
     "caption_shapes",
     "caption_claim",
+    "vae_codec",
 )
 
 

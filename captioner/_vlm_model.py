@@ -18,11 +18,10 @@ from captioner.answers import instruction
 from captioner.frames import grid
 from curate.captioning import Alive, Answer, Ask
 from curate.errors import StageCrashed
+from curate.models import beating, device_of
 
 FRAMES = ("auto", "video", "images", "grid")
 _FPS = 2.0  # of proxies; what a clip of one frame is said to have
-_LOAD_S = 1800.0  # a large model on a cold disk; whatever takes longer hangs
-_BEAT_S = 5.0
 
 
 class VlmModel:
@@ -34,10 +33,10 @@ class VlmModel:
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        self.device = torch.device(_device(device))
+        self.device = torch.device(device_of(device, "caption"))
         wanted = {"bf16": torch.bfloat16, "fp32": torch.float32}
         kind = wanted.get(dtype) or (torch.bfloat16 if self.device.type == "cuda" else torch.float32)
-        with _beating(alive):
+        with beating(alive):
             self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
             model = AutoModelForImageTextToText.from_pretrained(
                 folder, dtype=kind, local_files_only=True, use_safetensors=True
@@ -153,38 +152,9 @@ def _metadata(times_s: Sequence[float]) -> Any:
     return VideoMetadata(total_num_frames=count, fps=fps, frames_indices=list(range(count)), duration=count / fps)
 
 
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise StageCrashed("caption:device", "no CUDA device can be used here")
-    return name
-
-
 @contextmanager
 def quiet_peft() -> Iterator[None]:
     """peft 0.21 asks transformers 5 for a name that 6 will not have."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
         yield
-
-
-@contextmanager
-def _beating(alive: Alive) -> Iterator[None]:
-    """Say that progress is made while a library loads; nobody else uses the pipe meanwhile."""
-    stop = threading.Event()
-
-    def beat() -> None:
-        until = time.monotonic() + _LOAD_S
-        while not stop.wait(_BEAT_S) and time.monotonic() < until:
-            alive()
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()

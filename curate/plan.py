@@ -5,6 +5,7 @@ Keys are made in curate/tables.py.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -35,6 +36,7 @@ CLIP_COLUMNS = {
 }
 CLIP_WORKS = ("caption", "check", "latent", "mp4")  # what is made of clips that nothing stopped, in this order
 KNOWN_STAGE = "known_hashes"  # rides where a spec names lists of known material; the gate asks it frame by frame
+_LEAST_MULTIPLE = 16  # what a transformer with patches of two takes, should one be trained on the dataset later
 HASH_STAGE = "phash"  # perceptual deduplication reads it; it rides on the pass like a score
 
 
@@ -144,14 +146,20 @@ class Plan:
         _, rows, columns = train.dims.patch if train is not None else (1, 1, 1)
         return self.codec.space_factor * columns, self.codec.space_factor * rows
 
+    @property
+    def multiple(self) -> int:
+        """What the sides of encoded frames are multiples of: as the spec says, or 16 and all units."""
+        assert self.stages.encode is not None
+        said = self.stages.encode.latents.multiple
+        return math.lcm(_LEAST_MULTIPLE, *self.unit) if said is None else said
+
     def _check_multiple(self) -> None:
         if self.stages.encode is None:
             return
-        multiple = self.stages.encode.latents.multiple
         for unit in self.unit:
-            if multiple % unit:
+            if self.multiple % unit:
                 raise SpecError(
-                    f"encode.latents.multiple: {multiple} is not a multiple of {unit}, the pixels of a "
+                    f"encode.latents.multiple: {self.multiple} is not a multiple of {unit}, the pixels of a "
                     f"{'token' if self.spec.train is not None else 'block'} of the latents"
                 )
 

@@ -162,11 +162,12 @@ CHECK = table(
 
 LATENT = table(
     _CLIP,
-    column("latent", pa.binary(), "", "latent, (C, T, H, W), C order, bf16 little endian, not normalised"),
+    column("latent", pa.binary(), "", "latent, (C, T, H, W), C order, bf16 little endian, as the codec gives it"),
     column("shape", pa.list_(pa.int32()), "", "[C, T, H, W]"),
     column("dtype", pa.string(), "", "bfloat16"),
     column("codec", pa.string(), "", "latent codec"),
     column("codec_fingerprint", pa.string(), "", "hash of the codec's code, weights and parameters"),
+    column("how", pa.string(), "", "whole, or in which tiles, and in which precision it was computed"),
     column("width", pa.int32(), "px", "width of the encoded frames"),
     column("height", pa.int32(), "px", "height of the encoded frames"),
     column("num_frames", pa.int32(), "frames", "encoded frames"),

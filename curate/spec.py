@@ -106,18 +106,29 @@ class Rule(Model):
         return self
 
 
+TIERS = {f"{lines}p": lines for lines in (480, 720, 1080)}
+
+
+def _tier(value: Any) -> Any:
+    """Lines of a tier that is named; numbers as they are."""
+    if isinstance(value, str) and value not in TIERS:
+        raise ValueError(f"a number of pixels, or one of {', '.join(TIERS)}; got {value!r}")
+    return TIERS.get(value, value) if isinstance(value, str) else value
+
+
 class Latents(OpenModel):
     """The latent codec and the size that it encodes. Other keys are the codec's parameters.
 
-    short_side: pixels of the shorter side, never enlarged. multiple: sides are cropped to a multiple of it.
+    short_side: pixels of the shorter side, or a tier (`480p`); a smaller clip keeps its own size. multiple: sides are
+    cropped to a multiple of it; None for 16, or what codec and patches need.
     crop: `auto` cuts the bars away that the score `borders` found, where the spec has it; `none` encodes them.
     fps: frames per second, None for the source's own. max_frames: the longest clip that is encoded whole; the law
     1 + time_factor*k decides how many of the sampled frames are used.
     """
 
     codec: str = "dct"
-    short_side: int = Field(default=256, ge=8)
-    multiple: int = Field(default=16, ge=1)
+    short_side: Annotated[int, BeforeValidator(_tier)] = Field(default=256, ge=8)
+    multiple: int | None = Field(default=None, ge=1)
     crop: Literal["auto", "none"] = "auto"
     fps: float | None = Field(default=None, gt=0)
     max_frames: int = Field(default=129, ge=1)

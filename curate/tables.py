@@ -144,7 +144,8 @@ def _encoded(plan: Plan, tables: dict[str, Table]) -> dict[str, Table]:
 
     latents, pixels = plan.stages.encode.latents, _pixels(plan)
     what = {**pixels, "encode": encode.VERSION, "codec": plan.codec.fingerprint}
-    what["spec"] = latents.model_dump(mode="json")
+    # Another folder or device with the same weights makes the same latents.
+    what["spec"] = {**latents.model_dump(mode="json", exclude=set(plan.codec.aside)), "multiple": plan.multiple}
     if plan.crops:
         what["reads"] = [tables["borders"].key]
     made = {"latent": Table("latent", key_of("latent", what), schema.LATENT)}

@@ -14,23 +14,38 @@ import numpy as np
 
 from curate.errors import SpecError
 
+Alive = Callable[[], None]
+
 __all__ = ["LatentCodec", "TextEncoder", "latent_codec", "text_encoder"]
 
 
 class LatentCodec(Protocol):
-    """Pixels to latents and back. A clip has 1 + time_factor * k frames; the first stands alone (causal)."""
+    """Pixels to latents and back. A clip has 1 + time_factor * k frames; the first stands alone (causal).
+
+    aside: parameters that decide where or with which file the work is done, and nothing of what comes out that the
+    fingerprint does not cover. `alive` says that a long clip makes progress.
+    """
 
     channels: int
     time_factor: int
     space_factor: int
     fingerprint: str
+    aside: tuple[str, ...]
 
-    def encode(self, pixels_BCTHW: np.ndarray) -> np.ndarray:
+    def encode(self, pixels_BCTHW: np.ndarray, alive: Alive | None = None) -> np.ndarray:
         """Encode RGB pixels in [-1, 1], float32, to latent_BCTHW, float32. Raises InputRejected on bad shapes."""
         ...
 
-    def decode(self, latent_BCTHW: np.ndarray) -> np.ndarray:
+    def decode(self, latent_BCTHW: np.ndarray, alive: Alive | None = None) -> np.ndarray:
         """Decode latent_BCTHW to RGB pixels (nominally in [-1, 1], not clipped), float32."""
+        ...
+
+    def how(self, frames: int, height: int, width: int) -> str:
+        """Return how a clip of this size is encoded: whole or in tiles, and in which precision."""
+        ...
+
+    def described(self) -> dict[str, Any]:
+        """Return what a dataset's card says of the latents, beside the codec's name and parameters."""
         ...
 
     def stats(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -55,13 +70,19 @@ def _dct(**params: Any) -> LatentCodec:
     return DctCodec(**params)
 
 
+def _vae(**params: Any) -> LatentCodec:
+    from curate.codecs.vae import VaeCodec
+
+    return VaeCodec(**params)
+
+
 def _hashed(**params: Any) -> TextEncoder:
     from curate.codecs.hashed import HashedTextEncoder
 
     return HashedTextEncoder(**params)
 
 
-LATENT_CODECS: dict[str, Callable[..., LatentCodec]] = {"dct": _dct}
+LATENT_CODECS: dict[str, Callable[..., LatentCodec]] = {"dct": _dct, "vae": _vae}
 TEXT_ENCODERS: dict[str, Callable[..., TextEncoder]] = {"hashed": _hashed}
 
 

@@ -17,12 +17,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from curate.errors import InputRejected, SpecError
+from curate.codecs._shapes import COLOURS, check_latents, check_pixels
+from curate.errors import SpecError
 
-BLOCK_FRAMES, BLOCK_SIDE, COLOURS = 4, 8, 3
+BLOCK_FRAMES, BLOCK_SIDE = 4, 8
 BLOCK_NUMBERS = COLOURS * BLOCK_FRAMES * BLOCK_SIDE * BLOCK_SIDE
 VERSION = 1
 
@@ -101,6 +104,7 @@ class DctCodec:
 
     time_factor = BLOCK_FRAMES
     space_factor = BLOCK_SIDE
+    aside: tuple[str, ...] = ()
 
     def __init__(self, channels: int = 48) -> None:
         if not 1 <= channels <= BLOCK_NUMBERS:
@@ -129,20 +133,27 @@ class DctCodec:
         """Return None: the spread of the coefficients is the footage's, and is measured at export."""
         return None
 
-    def encode(self, pixels_BCTHW: np.ndarray) -> np.ndarray:
+    def described(self) -> dict[str, Any]:
+        """Return nothing: name and channels say it all."""
+        return {}
+
+    def how(self, frames: int, height: int, width: int) -> str:
+        """Return `whole, fp32`: blocks know nothing of each other."""
+        return "whole, fp32"
+
+    def encode(self, pixels_BCTHW: np.ndarray, alive: Callable[[], None] | None = None) -> np.ndarray:
         """Encode RGB pixels in [-1, 1] (B, 3, 1 + 4k, 8h, 8w) to latents (B, channels, 1 + k, h, w), float32.
 
         A clip's numbers do not depend on its neighbours in the batch. Raises InputRejected on other shapes.
         """
         pixels_BCTHW = np.asarray(pixels_BCTHW, dtype=np.float32)
-        _check_pixels(pixels_BCTHW.shape)
+        check_pixels(pixels_BCTHW.shape, BLOCK_FRAMES, BLOCK_SIDE)
         return np.stack([self._encode_clip(pixels_CTHW) for pixels_CTHW in pixels_BCTHW])
 
-    def decode(self, latent_BCTHW: np.ndarray) -> np.ndarray:
+    def decode(self, latent_BCTHW: np.ndarray, alive: Callable[[], None] | None = None) -> np.ndarray:
         """Decode latents (B, channels, 1 + k, h, w) to RGB pixels (B, 3, 1 + 4k, 8h, 8w), float32, not clipped."""
         latent_BCTHW = np.asarray(latent_BCTHW, dtype=np.float32)
-        if latent_BCTHW.ndim != 5 or latent_BCTHW.shape[1] != self.channels or 0 in latent_BCTHW.shape:
-            raise InputRejected("encode:latent_shape", f"{latent_BCTHW.shape} is not (B, {self.channels}, T, H, W)")
+        check_latents(latent_BCTHW.shape, self.channels)
         return np.stack([self._decode_clip(latent_CTHW) for latent_CTHW in latent_BCTHW])
 
     def _encode_clip(self, pixels_CTHW: np.ndarray) -> np.ndarray:
@@ -180,15 +191,6 @@ def first_frame_slots(channels: int) -> tuple[np.ndarray, np.ndarray]:
             pairs.append((channel, spatial))
     slots, spatials = zip(*pairs, strict=True)
     return np.array(slots), np.array(spatials)
-
-
-def _check_pixels(shape: tuple[int, ...]) -> None:
-    if len(shape) != 5 or shape[1] != COLOURS or 0 in shape:
-        raise InputRejected("encode:pixel_shape", f"{shape} is not (B, 3, T, H, W)")
-    if shape[2] % BLOCK_FRAMES != 1:
-        raise InputRejected("encode:num_frames", f"{shape[2]} frames are not 1 + 4k")
-    if shape[3] % BLOCK_SIDE or shape[4] % BLOCK_SIDE:
-        raise InputRejected("encode:frame_size", f"{shape[4]}x{shape[3]} pixels are not multiples of {BLOCK_SIDE}")
 
 
 def _blocks(pixels_CTHW: np.ndarray, frames: int) -> np.ndarray:

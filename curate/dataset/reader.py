@@ -25,7 +25,8 @@ CACHE_BYTES = 1 << 30
 class Dataset:
     """An exported dataset. `card` is dataset.json; `columns` the clips' metadata, a list a column.
 
-    Raises SpecError when the folder is no dataset, StorageError when a shard's size is not the card's.
+    Raises SpecError when the folder is no dataset or holds latents of another codec than its card's, StorageError when
+    a shard's size is not the card's.
     """
 
     def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES) -> None:
@@ -37,6 +38,12 @@ class Dataset:
         self.columns: dict[str, list[Any]] = self._clips.metadata()
         if set(self.columns.get("dtype", [])) - {"bfloat16"}:
             raise StorageError(f"{self.path} holds latents that are not bfloat16")
+        foreign = set(self.columns.get("codec_fingerprint", [])) - {self.card["codec"]["fingerprint"]}
+        if foreign:
+            raise SpecError(
+                f"{self.path} holds latents of the codec {min(map(str, foreign))}, and its card names "
+                f"{self.card['codec']['fingerprint']}: encode and export them again"
+            )
         text_ids = self._texts.metadata().get("text_id", [])
         self._text_row = {text_id: row for row, text_id in enumerate(text_ids)}
 
@@ -54,7 +61,7 @@ class Dataset:
         return channels, frames, height, width
 
     def latent(self, index: int) -> np.ndarray:
-        """Return latent_CTHW of the clip at `index`, float32, as the codec made it (not normalised)."""
+        """Return latent_CTHW of the clip at `index`, float32, as the codec gave it."""
         return self._clips.array(index)
 
     def has_text(self, text_id: str | None) -> bool:

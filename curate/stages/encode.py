@@ -22,7 +22,7 @@ from curate.spec import Latents
 from curate.stages import ClipWork
 
 Row = dict[str, Any]
-VERSION = 3  # part of the key of latents: raise it when sampling, scaling or cropping changes
+VERSION = 4  # part of the key of latents: raise it when sampling, scaling or cropping changes
 
 
 class LatentWork(ClipWork):
@@ -38,9 +38,10 @@ class LatentWork(ClipWork):
         """Encode one clip."""
         assert self.plan.stages.encode is not None
         row, spec, codec = rows[0], self.plan.stages.encode.latents, self.plan.codec
-        frames_THWC, crop = _frames(row, spec, codec.time_factor, self.reader, alive)
+        fit = Fit(spec.short_side, self.plan.multiple, box_of(row))
+        frames_THWC, crop = _frames(row, spec, fit, codec.time_factor, self.reader, alive)
         pixels_BCTHW = np.moveaxis(frames_THWC.astype(np.float32) / 127.5 - 1.0, -1, 0)[None]
-        latent_CTHW = np.asarray(codec.encode(pixels_BCTHW))[0]
+        latent_CTHW = np.asarray(codec.encode(pixels_BCTHW, alive))[0]
         if not np.isfinite(latent_CTHW).all():
             raise InputRejected("encode:not_finite", "the codec gave NaN or infinity")
         count, height, width = frames_THWC.shape[:3]
@@ -54,6 +55,7 @@ class LatentWork(ClipWork):
                 "dtype": "bfloat16",
                 "codec": spec.codec,
                 "codec_fingerprint": codec.fingerprint,
+                "how": codec.how(count, height, width),
                 "width": width,
                 "height": height,
                 "num_frames": count,
@@ -77,7 +79,7 @@ def _rate(row: Row, spec: Latents) -> float:
 
 
 def _frames(
-    row: Row, spec: Latents, time_factor: int, reader: Reader, alive: Callable[[], None]
+    row: Row, spec: Latents, fit: Fit, time_factor: int, reader: Reader, alive: Callable[[], None]
 ) -> tuple[np.ndarray, list[int]]:
     """The frames to encode, (T, H, W, 3) uint8 with T = 1 + time_factor*k, and the crop in pixels of the shown source.
 
@@ -89,7 +91,7 @@ def _frames(
     # A grid point is taken when the next frame lies beyond it: what is shown at that moment is the frame before.
     last: np.ndarray | None = None
     seen = 0
-    for seen, frame in enumerate(reader.frames(row["url"], _job(row, spec, step_s)), 1):  # noqa: B007 see below
+    for seen, frame in enumerate(reader.frames(row["url"], _job(row, spec, fit, step_s)), 1):  # noqa: B007 see below
         alive()
         assert frame.fitted is not None
         if step_s is not None:
@@ -107,14 +109,16 @@ def _frames(
     length_s = _seconds(row)
     while step_s is not None and len(frames) < spec.max_frames and len(frames) * step_s < length_s - 1e-6:
         frames.append(last)
-    count = min(len(frames), spec.max_frames)
-    lawful = 1 + (count - 1) // time_factor * time_factor
-    return np.stack(frames[:lawful]), crop
+    return np.stack(frames[: lawful(min(len(frames), spec.max_frames), time_factor)]), crop
 
 
-def _job(row: Row, spec: Latents, step_s: float | None) -> Job:
+def lawful(count: int, time_factor: int) -> int:
+    """The most frames that a codec takes of so many: 1 + time_factor * k."""
+    return 1 + (count - 1) // time_factor * time_factor
+
+
+def _job(row: Row, spec: Latents, fit: Fit, step_s: float | None) -> Job:
     """The span, as far as its frames can be used."""
-    fit = Fit(spec.short_side, spec.multiple, box_of(row))
     end_pts, most = row["end_pts"], None
     if step_s is None:
         most = spec.max_frames

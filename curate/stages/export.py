@@ -34,15 +34,7 @@ def export(plan: Plan, store: Store, ledger: Ledger, out: Path) -> str:
     assert plan.stages.encode is not None
     assert plan.stages.export is not None
     kept = _columns(plan, ledger)
-    encode = plan.stages.encode
-    header: dict[str, Any] = {
-        "name": plan.spec.name,
-        "content": content_key(plan, ledger),
-        "codec": {"name": encode.latents.codec, "params": encode.latents.params, "fingerprint": plan.codec.fingerprint},
-        "text_encoder": {
-            "name": encode.text.encoder, "params": encode.text.params, "fingerprint": plan.text_encoder.fingerprint,
-        },
-    }  # fmt: skip
+    header: dict[str, Any] = {"name": plan.spec.name, "content": content_key(plan, ledger), **_encoders(plan)}
     if plan.screens:  # the card says what a look twice a second can miss; the receipt says the rest
         header["screening"] = {"looks_per_second": PROXY.fps, "missed": "a moment of d s: 1 - d * looks_per_second"}
     info = write_dataset(
@@ -68,12 +60,25 @@ def export_key(plan: Plan, ledger: Ledger) -> str:
     assert plan.stages.export is not None
     kept = _columns(plan, ledger)
     what = [
-        VERSION, plan.spec.name, plan.tables["latent"].key, plan.tables["text"].key,
+        VERSION, plan.spec.name, _encoders(plan), plan.tables["latent"].key, plan.tables["text"].key,
         plan.tables["mp4"].key if "mp4" in plan.tables else None,
         plan.stages.export.model_dump(mode="json"), rows_digest(kept, kept.schema.names, "clip_id"),
         receipt(plan, ledger),
     ]  # fmt: skip
     return plan.snapshot_key("export", what)
+
+
+def _encoders(plan: Plan) -> dict[str, Any]:
+    """What a dataset's card says of codec and text encoder: enough to open them again, on another device if need be."""
+    assert plan.stages.encode is not None
+    latents, text = plan.stages.encode.latents, plan.stages.encode.text
+    params = {name: value for name, value in latents.params.items() if name != "device"}
+    return {
+        "codec": {
+            "name": latents.codec, "params": params, "fingerprint": plan.codec.fingerprint, **plan.codec.described(),
+        },
+        "text_encoder": {"name": text.encoder, "params": text.params, "fingerprint": plan.text_encoder.fingerprint},
+    }  # fmt: skip
 
 
 def content_key(plan: Plan, ledger: Ledger) -> str:
