@@ -17,7 +17,7 @@ from curate.errors import SpecError
 from curate.policy import load_policy
 from curate.registry import build, nearest, resolve
 from curate.screening import calibrations, judges, known_lists, refuse_unscreened_to_leave
-from curate.spec import Rule, Spec
+from curate.spec import Rule, Spec, Text
 from curate.stage import PROXY, Score, Screen
 from curate.tables import Table as Table
 from curate.tables import key_of, tables_of
@@ -100,6 +100,8 @@ class Plan:
             self._check_checks()
         with said_at("stages", "encode"):
             self._check_multiple()
+        with said_at("stages", "encode", "text"):
+            self.text_encoders  # noqa: B018 models that are not there are found here
         self.tables = tables_of(self)
 
     # -- parts of the check ------------------------------------------------------------------------------------
@@ -265,13 +267,18 @@ class Plan:
         assert self.stages.encode is not None
         return latent_codec(self.stages.encode.latents.codec, **self.stages.encode.latents.params)
 
+    @property
+    def text_stages(self) -> dict[str, Text]:
+        """The text encoders of the spec by the names of their tables: `text` for the first, then `text_NAME`."""
+        texts = self.stages.encode.text if self.stages.encode is not None else ()
+        return {"text" if place == 0 else f"text_{text.label}": text for place, text in enumerate(texts)}
+
     @cached_property
-    def text_encoder(self) -> Any:
-        """The text encoder of the spec."""
+    def text_encoders(self) -> dict[str, Any]:
+        """The text encoders, by the names of their tables."""
         from curate.codecs import text_encoder
 
-        assert self.stages.encode is not None
-        return text_encoder(self.stages.encode.text.encoder, **self.stages.encode.text.params)
+        return {stage: text_encoder(text.encoder, **text.params) for stage, text in self.text_stages.items()}
 
     def detector(self) -> Any:
         """A fresh scene detector: one a source, since it keeps state."""

@@ -41,9 +41,9 @@ def survey(job: Run) -> list[dict[str, Any]]:
             to_do = sum(stage in row["lacks"] for row in proxied) if not media else None
         elif stage in CLIP_WORKS:
             to_do = sum(1 for row in open_clips if stage in row["need"]) if not media else None
-        elif stage == "text":
+        elif table.stage == "text":
             to_do = (
-                len(text_rows(job.plan, job.store, ledger))
+                len(text_rows(job.plan, job.store, ledger, stage))
                 if ledger is not None and not media and not open_clips
                 else None
             )
@@ -157,7 +157,7 @@ def digest_of(job: Run) -> str:
     for stage, table in job.plan.tables.items():
         if stage == SEALED.stage:
             continue  # an incident is named at random
-        wanted = late if stage in (*CLIP_WORKS, "text") else present
+        wanted = late if table.stage in (*CLIP_WORKS, "text") else present
         digests[stage] = job.store.digest(table.name, table.schema, wanted[table.schema.names[0]])
     digests["ledger"] = rows_digest(
         clips, ["clip_id", "outcome", "stage", "reason", *_snapshot_columns(clips.schema.names)], "clip_id"

@@ -201,9 +201,9 @@ class Run:
                     break
             else:
                 break
-        if encodes and "text" in self.plan.tables:
-            self._compute("text", ["text"], text_rows(self.plan, self.store, ledger))
-            refuse_bad_texts(self.plan, self.store, ledger)
+        for stage in self.plan.text_stages if encodes else ():  # one after the other: a process holds one model
+            self._compute("text", ["text"], text_rows(self.plan, self.store, ledger, stage))
+            refuse_bad_texts(self.plan, self.store, ledger, stage)
         return ledger
 
     def _learn(self, ledger: Ledger, wanted: tuple[str, ...]) -> None:

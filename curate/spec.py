@@ -17,6 +17,10 @@ from curate.spec_base import Model, OpenModel, Params, named, no_switch, plain
 from curate.spec_captions import CaptionSpec as CaptionSpec
 from curate.spec_captions import Check as Check
 from curate.spec_captions import Match as Match
+from curate.spec_dataset import About as About
+from curate.spec_dataset import Export as Export
+from curate.spec_dataset import Text as Text
+from curate.spec_dataset import listed
 from curate.spec_screen import REQUIRED_CATEGORIES as REQUIRED_CATEGORIES
 from curate.spec_screen import Screen as Screen
 
@@ -135,25 +139,19 @@ class Latents(OpenModel):
     max_frames: int = Field(default=129, ge=1)
 
 
-class Text(OpenModel):
-    """The text encoder. Other keys are its parameters."""
-
-    encoder: str = "hashed"
-
-
 class Encode(Model):
-    """What is encoded, and how."""
+    """What is encoded, and how. `text` is one encoder or a list; the first is what is trained on by default."""
 
     latents: Latents = Latents()
-    text: Text = Text()
+    text: Annotated[tuple[Text, ...], BeforeValidator(listed)] = Field(default=(Text(),), min_length=1)
 
-
-class Export(Model):
-    """Shape of the exported dataset. clips: `mp4` puts every kept clip beside its latents as a file of its own."""
-
-    clips: Literal["none", "mp4"] = "none"
-    shard_rows: int = Field(default=4096, ge=1)
-    row_group_rows: int = Field(default=64, ge=1)
+    @model_validator(mode="after")
+    def _names(self) -> Encode:
+        labels = [text.label for text in self.text]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"text: two encoders are called {label!r}; give each a `name`")
+        return self
 
 
 class Stages(Model):
@@ -294,6 +292,10 @@ class Spec(Model):
                 raise ValueError(f"stage `{after}` needs stage `{before}`")
         if self.train is not None and not self.stages.export:
             raise ValueError(f"`train` needs the stages {', '.join(order[1:])}")
+        labels = [text.label for text in self.stages.encode.text] if self.stages.encode else []
+        if self.train is not None and self.train.text_encoder not in (None, *labels):
+            wanted = self.train.text_encoder
+            raise ValueError(f"train.text_encoder: no text encoder is called {wanted!r}; {nearest(wanted, labels)}")
         if self.sample is not None and self.train is None:
             raise ValueError("`sample` needs `train`")
         return self

@@ -203,6 +203,8 @@ def _line(node: yaml.Node | None, path: tuple[int | str, ...]) -> int | None:
         return None
     line = None
     for part in path:
+        if isinstance(node, yaml.MappingNode) and part == 0:
+            continue  # one that was written without its list
         found: tuple[yaml.Node, yaml.Node] | None = None
         if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             found = (node.value[part], node.value[part])

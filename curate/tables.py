@@ -153,7 +153,8 @@ def _encoded(plan: Plan, tables: dict[str, Table]) -> dict[str, Table]:
         from curate.media import cutting
 
         made["mp4"] = Table("mp4", key_of("mp4", {**pixels, "cutting": cutting.VERSION}), schema.MP4)
-    made["text"] = Table("text", key_of("text", plan.text_encoder.fingerprint), schema.TEXT)
+    for stage, encoder in plan.text_encoders.items():  # one that is listed elsewhere keeps its rows
+        made[stage] = Table("text", key_of("text", encoder.fingerprint), schema.TEXT)
     return made
 
 

@@ -144,21 +144,21 @@ def _columns(plan: Plan, clips: pa.Table) -> list[str]:
     return list(dict.fromkeys([*_SPAN, *plan.caption_columns, *plan.check_columns, *present, *box]))
 
 
-def text_rows(plan: Plan, store: Store, ledger: Ledger) -> list[dict[str, Any]]:
-    """Distinct texts of the kept clips, and the empty one, that have no features yet."""
-    table = plan.tables["text"]
+def text_rows(plan: Plan, store: Store, ledger: Ledger, stage: str) -> list[dict[str, Any]]:
+    """Distinct texts of the kept clips, and the empty one, that have no features yet of this encoder's table."""
+    table = plan.tables[stage]
     have = ids_of(store.read(table.name, table.schema, ["text_id"]), "text_id")
     named = sorted(wanted_texts(plan, ledger).items())
-    return [{"id": name, "text": text, "need": ["text"]} for name, text in named if name not in have]
+    return [{"id": name, "text": text, "need": ["text"], "stage": stage} for name, text in named if name not in have]
 
 
-def refuse_bad_texts(plan: Plan, store: Store, ledger: Ledger) -> None:
+def refuse_bad_texts(plan: Plan, store: Store, ledger: Ledger, stage: str) -> None:
     """Stop when the encoder failed on a caption: a dataset whose captions have no features cannot be trained on.
 
     Raises:
         RushesError: with the first text and its fault.
     """
-    table = plan.tables["text"]
+    table = plan.tables[stage]
     wanted = wanted_texts(plan, ledger)
     for row in store.read(table.name, table.schema, ["text_id", "outcome", "reason", "detail"]).to_pylist():
         if row["outcome"] != "ok" and row["text_id"] in wanted:

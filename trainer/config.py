@@ -111,6 +111,8 @@ class TrainConfig(_Frozen):
     eval_clips: Annotated[int, Field(ge=0)] = 0  # held out of training
     threads: Annotated[int, Field(ge=0)] = 0  # 0: what torch finds
     seed: Annotated[int, Field(ge=0)] = 0
+    text_encoder: str | None = None  # of the dataset's; None for its first
+    text_pad_to: Annotated[int, Field(ge=0)] = 0  # tokens that texts are padded to as Wan's are: 512 for its weights
     allow_unscreened: list[str] = []
     allow_uncalibrated: list[str] = []
     require_policy: str | None = None  # of the data: its name, NAME/PROFILE, or the beginning of its sha256

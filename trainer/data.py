@@ -92,7 +92,7 @@ class TrainingData:
     """The clips of a dataset that a run trains on, in order of their ids.
 
     Raises SpecError when there are none, when the empty text is missing (dropout needs its true features), or
-    when a caption that has a weight was exported without its features.
+    when a caption that has a weight was exported without its features, or a text is longer than what all are padded to.
     """
 
     def __init__(self, dataset: Dataset, config: TrainConfig) -> None:
@@ -100,6 +100,11 @@ class TrainingData:
         self.normaliser = Normaliser.from_card(dataset.card, config.whiten)
         if not dataset.has_text(EMPTY_TEXT_ID):
             raise SpecError(f"{dataset.path} lacks the features of the empty text: export it again")
+        if 0 < config.text_pad_to < dataset.longest_text:
+            raise SpecError(
+                f"{dataset.path} has a text of {dataset.longest_text} tokens, and train.text_pad_to is "
+                f"{config.text_pad_to}: encode with `max_tokens: {config.text_pad_to}`, or pad to more"
+            )
         by_id = sorted(range(len(dataset)), key=lambda row: dataset.clip_ids[row])
         held = self._held_sources(by_id)
         sources = dataset.columns["source_id"]

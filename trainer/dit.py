@@ -32,7 +32,7 @@ _NEIGHBOUR, _SHARPNESS = 4.0, 1.5
 class DitConfig:
     """Dimensions, named as in diffusers' config.json.
 
-    `text_pad_to` is ours, 512 for Wan's own weights; exports have no place for it, since our models are trained with 0.
+    `text_pad_to` is ours, 512 for Wan's own weights. diffusers' config.json has no place for it: run.json says it.
     """
 
     patch_size: tuple[int, int, int] = (1, 2, 2)

@@ -133,18 +133,18 @@ class Trainer:
 
 def build_model(data: TrainingData, config: TrainConfig) -> Model:
     """Return a freshly initialised model that fits the dataset; a pure function of the seed."""
-    dims, card = config.dims, data.dataset.card
+    dims = config.dims
     channels = data.dataset.shape(data.rows[0])[0]
     features = int(data.dataset.text(EMPTY_TEXT_ID).shape[1])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         # Weight-free text is refined; a pretrained encoder's needs none, whatever the preset says.
-        layers = dims.refiner_layers if card["text_encoder"]["name"] == "hashed" else 0
+        layers = dims.refiner_layers if data.dataset.text_encoder["name"] == "hashed" else 0
         refiner = Refiner(features, dims.refiner_dim, layers)
         dit = WanDit(DitConfig(
             patch_size=dims.patch, num_attention_heads=dims.heads, attention_head_dim=dims.head_dim,
             in_channels=channels + (CHANNELS if dims.coordinates else 0), out_channels=channels,
-            text_dim=refiner.dim, ffn_dim=dims.ffn_dim, num_layers=dims.layers,
+            text_dim=refiner.dim, ffn_dim=dims.ffn_dim, num_layers=dims.layers, text_pad_to=config.text_pad_to,
         ))  # fmt: skip
         initialise(dit)
     return Model(dit, refiner)

@@ -67,7 +67,7 @@ def train(dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnS
         out_dir.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
-    data = TrainingData(Dataset(Path(dataset_dir)), config)
+    data = TrainingData(Dataset(Path(dataset_dir), text_encoder=config.text_encoder), config)
     run = _run_json(out_dir, data, config, receipt)
     if data.uncaptioned:
         print(
@@ -105,7 +105,7 @@ def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: d
     return {
         "run_key": run_key, "config": settings, "precision": precision, "receipt_digest": receipt["digest"],
         "unscreened": unscreened_categories(receipt), "uncalibrated": uncalibrated_categories(receipt),
-        "codec": data.dataset.card["codec"], "text_encoder": data.dataset.card["text_encoder"],
+        "codec": data.dataset.card["codec"], "text_encoder": data.dataset.text_encoder,
         "latent_mean": data.normaliser.mean_C.tolist(), "latent_scale": data.normaliser.scale_C.tolist(),
         "clips": len(data.rows), "held_out": len(data.held_out), "uncaptioned": data.uncaptioned,
         "default_size": _commonest_size(data.dataset.columns),

@@ -58,12 +58,12 @@ class LatentCodec(Protocol):
 
 
 class TextEncoder(Protocol):
-    """Texts to rows of features, trimmed: no padding, at least one row."""
+    """Texts to rows of features, trimmed: no padding, at least one row. `aside` is as for LatentCodec."""
 
-    dim: int
     fingerprint: str
+    aside: ClassVar[tuple[str, ...]]
 
-    def encode(self, texts: list[str]) -> list[np.ndarray]:
+    def encode(self, texts: list[str], alive: Alive | None = None) -> list[np.ndarray]:
         """Return features_LD, float32, for each text; L differs from text to text and is at least 1."""
         ...
 
@@ -86,8 +86,14 @@ def _hashed(**params: Any) -> TextEncoder:
     return HashedTextEncoder(**params)
 
 
+def _transformers(**params: Any) -> TextEncoder:
+    from curate.codecs.transformers_text import TransformersTextEncoder
+
+    return TransformersTextEncoder(**params)
+
+
 LATENT_CODECS: dict[str, Callable[..., LatentCodec]] = {"dct": _dct, "vae": _vae}
-TEXT_ENCODERS: dict[str, Callable[..., TextEncoder]] = {"hashed": _hashed}
+TEXT_ENCODERS: dict[str, Callable[..., TextEncoder]] = {"hashed": _hashed, "transformers": _transformers}
 
 
 def latent_codec(name: str, **params: Any) -> LatentCodec:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
@@ -33,6 +35,8 @@ class HashedTextEncoder:
     Raises SpecError when `dim` or `max_words` is not positive. Source: DESIGN section 8, Q46.
     """
 
+    aside: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, dim: int = 64, max_words: int = 256) -> None:
         if dim < 8 or max_words < 1:
             raise SpecError(f"hashed: dim is {dim} and max_words {max_words}; at least 8 and 1 are needed")
@@ -41,7 +45,7 @@ class HashedTextEncoder:
         described = json.dumps(["hashed", VERSION, dim, max_words, NGRAM_SHARE, NGRAM_LETTERS, _WORD.pattern])
         self.fingerprint = "hashed-" + hashlib.sha256(described.encode()).hexdigest()[:24]
 
-    def encode(self, texts: list[str]) -> list[np.ndarray]:
+    def encode(self, texts: list[str], alive: Callable[[], None] | None = None) -> list[np.ndarray]:
         """Return one features_LD (float32, unit rows) for each text; L is its number of words, at least 1."""
         return [self._encode_text(text) for text in texts]
 

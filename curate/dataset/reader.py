@@ -25,16 +25,19 @@ CACHE_BYTES = 1 << 30
 class Dataset:
     """An exported dataset. `card` is dataset.json; `columns` the clips' metadata, a list a column.
 
-    Raises SpecError when the folder is no dataset or holds latents of another codec than its card's, StorageError when
-    a shard's size is not the card's.
+    text_encoder: whose features `text` gives, by its label, None for the dataset's first; what the card says of it.
+
+    Raises SpecError when the folder is no dataset, lacks that encoder, or holds latents of another codec than its
+    card's; StorageError when a shard's size is not the card's.
     """
 
-    def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES, text_encoder: str | None = None) -> None:
         self.path = Path(path)
         self.card = read_card(self.path)
         cache = _GroupCache(cache_bytes)
         self._clips = _Shards(self.path, self.card["shards"]["clips"], "latent", cache)
-        self._texts = _Shards(self.path, self.card["shards"]["texts"], "features", cache)
+        self.text_encoder, kind = _texts_of(self.path, self.card, text_encoder)
+        self._texts = _Shards(self.path, self.card["shards"][kind], "features", cache)
         self.columns: dict[str, list[Any]] = self._clips.metadata()
         if set(self.columns.get("dtype", [])) - {"bfloat16"}:
             raise StorageError(f"{self.path} holds latents that are not bfloat16")
@@ -44,8 +47,9 @@ class Dataset:
                 f"{self.path} holds latents of the codec {min(map(str, foreign))}, and its card names "
                 f"{self.card['codec']['fingerprint']}: encode and export them again"
             )
-        text_ids = self._texts.metadata().get("text_id", [])
-        self._text_row = {text_id: row for row, text_id in enumerate(text_ids)}
+        texts = self._texts.metadata()
+        self._text_row = {text_id: row for row, text_id in enumerate(texts.get("text_id", []))}
+        self.longest_text: int = max((shape[0] for shape in texts.get("shape", [])), default=0)
 
     def __len__(self) -> int:
         return self._clips.rows
@@ -73,6 +77,17 @@ class Dataset:
         if text_id not in self._text_row:
             raise SpecError(f"{self.path} has no text {text_id}: export the dataset again")
         return self._texts.array(self._text_row[text_id])
+
+
+def _texts_of(path: Path, card: dict[str, Any], label: str | None) -> tuple[dict[str, Any], str]:
+    """What a card says of the text encoder of this label, and its kind of shards. SpecError where it has no such."""
+    first, more = card["text_encoder"], card.get("more_text_encoders", {})
+    if label is None or label == first.get("label", first["name"]):
+        return first, "texts"
+    if label not in more:
+        known = ", ".join([first.get("label", first["name"]), *more])
+        raise SpecError(f"{path} has no texts of an encoder called {label!r}, but of: {known}")
+    return more[label], f"texts_{label}"
 
 
 class _GroupCache:

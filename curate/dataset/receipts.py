@@ -147,7 +147,8 @@ def _check_card(dataset_dir: Path, receipt: dict[str, Any]) -> None:
 
 
 def _check_shards(dataset_dir: Path) -> None:
-    from curate.dataset.shards import file_sha256, read_card
+    from curate.dataset.parquet import file_sha256
+    from curate.dataset.shards import read_card
 
     listed = {s["path"]: s["sha256"] for shards in read_card(dataset_dir)["shards"].values() for s in shards}
     present = {str(path.relative_to(dataset_dir)) for path in dataset_dir.rglob("*.parquet")}
@@ -168,7 +169,7 @@ def _check_files(dataset_dir: Path, index: list[str]) -> None:
     """The mp4 files are those that the index tells, which the card seals."""
     import pyarrow.parquet as pq
 
-    from curate.dataset.shards import file_sha256
+    from curate.dataset.parquet import file_sha256
 
     listed = {
         f"{row['clip_id']}.mp4": row["sha256"]

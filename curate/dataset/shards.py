@@ -1,7 +1,7 @@
 """Writes an exported dataset: streaming, in bounded memory, replaced as a whole or not at all.
 
 The layout is in the package's docstring. Equal input gives equal bytes: no clock, no host, and row groups
-are cut by row count, whatever batches the caller hands over.
+are cut by the rows alone, whatever batches the caller hands over (parquet.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,16 @@ import numpy as np
 import pyarrow as pa
 
 from curate.codecs.bf16 import decode_bf16
+from curate.dataset.documents import documents
+from curate.dataset.index import index_of
+from curate.dataset.parquet import SIZES, Sizes, Tables, as_table, write_shards
 from curate.dataset.receipts import canonical_json, sealed_receipt
 from curate.errors import SpecError, StorageError
 
 FORMAT = "rushes-dataset-1"
-# A shard is what one reader opens at once; 4096 clips of a few hundred kB of latents are about a gigabyte.
-SHARD_ROWS = 4096
-# A row group is the unit of random access: small, so that reading one clip does not read a thousand.
-ROW_GROUP_ROWS = 64
-_HASH_BLOCK = 1 << 20
 # An export that has not touched its folder for a day is not running any more.
 _LEFTOVER_S = 86400.0
-
-Tables = Iterable[pa.RecordBatch | pa.Table]
+_MOST_NAMED = 50  # licences and the like that a card names: a manifest may say another one for every clip
 
 
 @dataclass(frozen=True)
@@ -86,14 +84,15 @@ def write_dataset(
     receipt: dict[str, Any],
     *,
     files: Tables | None = None,
-    shard_rows: int = SHARD_ROWS,
-    row_group_rows: int = ROW_GROUP_ROWS,
+    more_texts: Mapping[str, Tables] | None = None,
+    sizes: Sizes = SIZES,
 ) -> DatasetInfo:
     """Write clips and texts (columns of curate.schema, captions beside) to `out_dir`, replacing what is there.
 
     `header` has `codec` and `text_encoder`, each {name, params, fingerprint}; every row must carry the same
-    fingerprint. `files` are the clips as mp4 (curate.schema.MP4): they become `mp4/CLIP_ID.mp4`, and the shards of
-    `mp4_index` say their sizes and sha256.
+    fingerprint. `more_texts` are those of further encoders by their labels, which `header["more_text_encoders"]`
+    describes: they become `texts_LABEL`. `files` are the clips as mp4 (curate.schema.MP4): they become
+    `mp4/CLIP_ID.mp4`, and the shards of `mp4_index` say their sizes and sha256.
     `receipt` has `categories`: {category: [screens] or "unscreened"}, and what else the screens
     report. Raises SpecError on a foreign fingerprint, a repeated id or mixed channels; StorageError on the disk.
     """
@@ -103,7 +102,7 @@ def write_dataset(
     _remove_leftovers(out_dir)
     shutil.rmtree(work, ignore_errors=True)
     try:
-        info = _write_files(work, clips, texts, files, header, receipt, shard_rows, row_group_rows)
+        info = _write_files(work, clips, {"": texts, **(more_texts or {})}, files, header, receipt, sizes)
         _replace_dir(work, out_dir)
     except OSError as error:
         raise StorageError(f"cannot write the dataset {out_dir}: {error}") from error
@@ -113,48 +112,72 @@ def write_dataset(
 
 
 def _write_files(
-    work: Path, clips: Tables, texts: Tables, files: Tables | None, header: dict[str, Any], receipt: dict[str, Any],
-    shard_rows: int, row_group_rows: int,
+    work: Path, clips: Tables, texts: Mapping[str, Tables], files: Tables | None, header: dict[str, Any],
+    receipt: dict[str, Any], sizes: Sizes,
 ) -> DatasetInfo:  # fmt: skip
-    stats, totals = LatentStats(), {"frames": 0, "seconds": 0.0}
-    codec, encoder = header["codec"]["fingerprint"], header["text_encoder"]["fingerprint"]
-
-    def measured(tables: Tables) -> Iterator[pa.Table]:
-        for table in _checked(tables, "clip_id", "codec_fingerprint", codec):
-            for row in table.select(["latent", "shape", "num_frames", "fps"]).to_pylist():
-                stats.add(decode_bf16(row["latent"], tuple(row["shape"])))
-                totals["frames"] += row["num_frames"]
-                totals["seconds"] += row["num_frames"] / row["fps"] if row["fps"] else 0.0
-            yield table
-
-    clip_shards = _write_shards(work / "clips", measured(clips), shard_rows, row_group_rows)
-    checked_texts = _checked(texts, "text_id", "encoder_fingerprint", encoder)
-    text_shards = _write_shards(work / "texts", checked_texts, shard_rows, row_group_rows)
-    shards = {"clips": clip_shards, "texts": text_shards}
+    seen = _Seen()
+    checked = _checked(clips, "clip_id", "codec_fingerprint", header["codec"]["fingerprint"])
+    shards = {"clips": write_shards(work / "clips", seen.through(checked), sizes)}
+    for label, tables in texts.items():
+        encoder = header["more_text_encoders"][label] if label else header["text_encoder"]
+        kind = f"texts_{label}" if label else "texts"
+        checked = _checked(tables, "text_id", "encoder_fingerprint", encoder["fingerprint"])
+        shards[kind] = write_shards(work / kind, checked, sizes)
+    shards["index"] = write_shards(work / "index", index_of(work, shards["clips"]), sizes)
     if files is not None:
-        index = _written(files, work / "mp4")
-        shards["mp4_index"] = _write_shards(work / "mp4_index", index, shard_rows, row_group_rows)
-    counts = {"clips": sum(s["rows"] for s in clip_shards), "texts": sum(s["rows"] for s in text_shards)}
-    hours = totals["seconds"] / 3600
+        shards["mp4_index"] = write_shards(work / "mp4_index", _written(files, work / "mp4"), sizes)
+    counts = {kind: sum(shard["rows"] for shard in shards[kind]) for kind in ("clips", "texts")}
+    hours = seen.seconds / 3600
     card = {
-        "format": FORMAT, **header, "latent_stats": stats.to_json(),
-        "counts": {**counts, "frames": totals["frames"], "hours": hours},
-        "shards": shards,
+        "format": FORMAT, **header, "latent_stats": seen.stats.to_json(),
+        "counts": {**counts, "frames": seen.frames, "hours": hours}, "of": seen.of(), "shards": shards,
     }  # fmt: skip
     card_bytes = canonical_json(card)
     sealed = sealed_receipt(receipt, card_bytes)
     _write_synced(work / "dataset.json", card_bytes)
     _write_synced(work / "receipt.json", canonical_json(sealed))
+    for name, data in documents(work, card, sealed).items():
+        _write_synced(work / name, data)
     for folder in (*(path for path in sorted(work.iterdir()) if path.is_dir()), work):
         _sync_dir(folder)
-    return DatasetInfo(work, counts["clips"], counts["texts"], int(totals["frames"]), hours, sealed["digest"])
+    return DatasetInfo(work, counts["clips"], counts["texts"], seen.frames, hours, sealed["digest"])
+
+
+class _Seen:
+    """What a card says of all clips together, gathered while they are written."""
+
+    def __init__(self) -> None:
+        self.stats, self.frames, self.seconds = LatentStats(), 0, 0.0
+        self._of: dict[str, Counter[str]] = {name: Counter() for name in ("license", "source_class", "is_synthetic")}
+
+    def through(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """Pass tables of clips on."""
+        for table in tables:
+            for row in table.select(["latent", "shape", "num_frames", "fps"]).to_pylist():
+                self.stats.add(decode_bf16(row["latent"], tuple(row["shape"])))
+                self.frames += row["num_frames"]
+                self.seconds += row["num_frames"] / row["fps"] if row["fps"] else 0.0
+            for name, counter in self._of.items():
+                if name in table.column_names:
+                    counter.update("unknown" if value is None else str(value) for value in table[name].to_pylist())
+            yield table
+
+    def of(self) -> dict[str, dict[str, int]]:
+        """Clips by licence, class of source, and whether they are synthetic; the commonest, the rest as `other`."""
+        said = {}
+        for name, counter in self._of.items():
+            ranked = sorted(counter.items(), key=lambda item: (-item[1], item[0]))
+            said[name] = dict(ranked[:_MOST_NAMED])
+            if rest := sum(count for _, count in ranked[_MOST_NAMED:]):
+                said[name]["other"] = said[name].get("other", 0) + rest
+        return said
 
 
 def _written(files: Tables, folder: Path) -> Iterator[pa.Table]:
     """Write each row's data as a file; pass on what is to be known of it."""
     folder.mkdir(parents=True)
     for batch in files:
-        table = pa.table(batch) if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        table = as_table(batch)
         for row in table.to_pylist():
             _write_synced(folder / f"{row['clip_id']}.mp4", row["data"])
         yield table.select(["clip_id", "how", "bytes", "sha256"])
@@ -164,7 +187,7 @@ def _checked(tables: Tables, id_column: str, mark_column: str, mark: str) -> Ite
     """Pass tables on; refuse repeated ids, and rows that another codec or encoder made."""
     seen: set[bytes] = set()
     for batch in tables:
-        table = pa.table(batch) if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])
+        table = as_table(batch)
         for key in table[id_column].to_pylist():
             short = hashlib.blake2b(key.encode(), digest_size=16).digest()
             if short in seen:
@@ -174,66 +197,6 @@ def _checked(tables: Tables, id_column: str, mark_column: str, mark: str) -> Ite
         if foreign:
             raise SpecError(f"{mark_column} {min(map(str, foreign))} is not the dataset's {mark}: encode again")
         yield table
-
-
-def _row_groups(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Cut a stream of tables to tables of exactly `rows` rows (the last may be shorter)."""
-    held: list[pa.Table] = []
-    count = 0
-    for table in tables:
-        held.append(table)
-        count += table.num_rows
-        while count >= rows:
-            joined = pa.concat_tables(held)
-            yield joined.slice(0, rows).combine_chunks()
-            held, count = [joined.slice(rows)], count - rows
-    if count:
-        yield pa.concat_tables(held).combine_chunks()
-
-
-def _write_shards(folder: Path, tables: Iterable[pa.Table], shard_rows: int, group_rows: int) -> list[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    folder.mkdir(parents=True)
-    shards: list[dict[str, Any]] = []
-    writer: pq.ParquetWriter | None = None
-    open_path, rows = folder / "open.parquet", 0
-
-    def close() -> None:
-        nonlocal writer, rows
-        if writer is not None:
-            writer.close()
-            shards.append(_name_shard(open_path, rows))
-            writer, rows = None, 0
-
-    for group in _row_groups(tables, min(group_rows, shard_rows)):
-        if writer is not None and rows + group.num_rows > shard_rows:
-            close()
-        if writer is None:
-            # Latents do not compress; captions and ids do, and zstd costs little on what does not.
-            writer = pq.ParquetWriter(open_path, group.schema, compression="zstd", use_dictionary=False)
-        writer.write_table(group, row_group_size=group.num_rows)
-        rows += group.num_rows
-    close()
-    return shards
-
-
-def _name_shard(path: Path, rows: int) -> dict[str, Any]:
-    digest = file_sha256(path)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    final = path.with_name(f"part-{digest[:16]}.parquet")
-    path.rename(final)
-    return {"path": f"{final.parent.name}/{final.name}", "sha256": digest, "rows": rows, "bytes": final.stat().st_size}
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file, read in blocks, as hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_card(dataset_dir: Path) -> dict[str, Any]:

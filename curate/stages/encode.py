@@ -19,6 +19,7 @@ from curate.media.facts import Fit, Job
 from curate.media.reader import Reader, reader_for
 from curate.plan import Plan
 from curate.spec import Latents
+from curate.stage import Fault, fault_columns
 from curate.stages import ClipWork
 
 Row = dict[str, Any]
@@ -128,27 +129,29 @@ def _job(row: Row, spec: Latents, fit: Fit, step_s: float | None) -> Job:
 
 
 class TextWork(ClipWork):
-    """Encodes distinct texts. Row: {"id": text_id, "text"}."""
+    """Encodes distinct texts. Row: {"id": text_id, "text", "stage": the encoder's table, one for all of a batch}."""
 
-    stage = "text"
-    key = "text_id"
     batch_rows = 256
     passes_on = False
 
     def run(self, rows: list[Row], alive: Callable[[], None]) -> Iterator[tuple[str, Row]]:
         """Encode a batch of texts."""
-        assert self.plan.stages.encode is not None
-        encoder = self.plan.text_encoder
-        for row, features_LD in zip(rows, encoder.encode([row["text"] for row in rows]), strict=True):
+        stage = rows[0]["stage"]
+        spec, encoder = self.plan.text_stages[stage], self.plan.text_encoders[stage]
+        for row, features_LD in zip(rows, encoder.encode([row["text"] for row in rows], alive), strict=True):
             alive()
             yield (
-                "text",
+                stage,
                 {
                     "text_id": row["id"],
                     "text": row["text"],
                     "features": encode_bf16(features_LD),
                     "shape": list(features_LD.shape),
-                    "encoder": self.plan.stages.encode.text.encoder,
+                    "encoder": spec.encoder,
                     "encoder_fingerprint": encoder.fingerprint,
                 },
             )
+
+    def fault(self, row: Row, fault: Fault) -> Iterator[tuple[str, Row]]:
+        """One quarantined row of the encoder that was asked."""
+        yield row["stage"], {"text_id": row["id"], **fault_columns(fault.reason, fault.detail)}

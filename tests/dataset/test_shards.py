@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from curate.codecs.bf16 import decode_bf16
+from curate.dataset.parquet import Sizes
 from curate.dataset.reader import Dataset
 from curate.dataset.shards import LatentStats, write_dataset
 from curate.errors import SpecError, StorageError
@@ -24,7 +25,7 @@ def tree(path):
 
 def test_equal_input_gives_equal_bytes_whatever_the_batches(tmp_path):
     clips, texts = clip_rows(MIXED), text_rows(["a", "b c"])
-    sizes = {"shard_rows": 4, "row_group_rows": 3}
+    sizes = {"sizes": Sizes(shard_rows=4, row_group_rows=3)}
     whole = write_dataset(tmp_path / "whole", [clips], [texts], header(), UNSCREENED, **sizes)
     pieces = [clips.slice(i, 1) for i in range(len(clips))]
     cut = write_dataset(tmp_path / "cut", pieces, texts.to_batches(max_chunksize=1), header(), UNSCREENED, **sizes)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from curate.codecs import latent_codec, text_encoder
 from curate.codecs.bf16 import encode_bf16
+from curate.dataset.parquet import Sizes
 from curate.dataset.shards import DatasetInfo, write_dataset
 from tests.codecs.footage import footage
 
@@ -85,4 +86,4 @@ def tiny_dataset(
     """Write a dataset of one clip for each (frames, side)."""
     clips = clip_rows(shapes)
     captions = [c for c in clips["caption_short"].to_pylist() + clips["caption_original"].to_pylist() if c]
-    return write_dataset(path, [clips], [text_rows(captions)], header(), receipt, **sizes)
+    return write_dataset(path, [clips], [text_rows(captions)], header(), receipt, sizes=Sizes(**sizes))
