@@ -72,7 +72,7 @@ class TransformersTextEncoder:
         InputRejected where they are not finite, StageCrashed where the model cannot be loaded or its device used.
         """
         from curate.codecs._text_model import text_model
-        from curate.models import beating
+        from curate.beating import beating
 
         tell = alive or _nothing
         with beating(tell):
