@@ -34,6 +34,8 @@ ALL = (
     "caption_shapes",
     "caption_claim",
     "vae_codec",
+    "dct_codec",
+    "caption_match",
 )
 
 

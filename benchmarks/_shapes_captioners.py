@@ -21,7 +21,7 @@ from worlds.shapes import Shapes
 REPOSITORY = Path(__file__).parent.parent
 KIT = REPOSITORY.parent / "shared" / "kits" / "shapes"
 FILES, SHOTS = 1000, 8  # of the world that is learned from
-STEPS, BATCH, LR = 800, 32, 4e-3
+STEPS, BATCH, LR = {"short": 800, "dense": 1600}, 32, 4e-3  # a shape is one word of twenty in a dense caption
 PROMPTS = {
     "short": "---\nkind: short\n---\nName what there is and where it goes.\n",
     "dense": "---\nkind: dense\n---\nDescribe all that is to be seen.\n",
@@ -89,7 +89,7 @@ def captioner(folder: Path, kind: str, seed: int = 1) -> tuple[Path, dict[str, A
     recipe = {
         "base": str(folder / f"base-{kind}"), "run": str(folder / "taught"), "data": str(folder / f"{kind}.parquet"),
         "kind": kind, "output": str(folder / kind), "prompt": prompt, "method": "full", "optimizer": "muon",
-        "steps": STEPS, "batch": BATCH, "lr": LR, "warmup": 0.08, "held_out": 0.02,
+        "steps": STEPS[kind], "batch": BATCH, "lr": LR, "warmup": 0.08, "held_out": 0.02,
     }  # fmt: skip
     (folder / f"{kind}.yaml").write_text(yaml.safe_dump(recipe))
     if not (folder / kind / "training.json").exists():

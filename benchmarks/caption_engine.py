@@ -1,6 +1,6 @@
 """What the caption stage costs beside the model itself (c): its wall over that of bare `model.generate`.
 
-    python -m benchmarks.caption_engine [--clips 640] [--rounds 3] [--json]
+    python -m benchmarks.caption_engine [--clips 384] [--rounds 3] [--json]
 
 A run with the captioner `vlm`, a small Qwen2.5-VL and one local worker; then a process that calls `generate` on the
 same batches, prepared beforehand, with as many threads. Both walls begin when the first shard of clips is done, so that
@@ -123,7 +123,7 @@ class _Recorder:
 def main() -> None:
     """Print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clips", type=int, default=640)
+    parser.add_argument("--clips", type=int, default=384)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bare", nargs=2, type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
@@ -137,7 +137,7 @@ def main() -> None:
         Shapes(files=args.clips // SHOTS, size=(64, 64), shots_per_file=(SHOTS, SHOTS), damaged=0).write(
             folder / "footage", 1
         )
-        qwen(folder / "model", width=256, layers=4)
+        qwen(folder / "model", width=512, layers=4)
         for number in range(args.rounds):
             out = folder / f"out-{number}"
             (ours_s, ours), (bare_s, theirs) = stage(folder, out), bare(folder, out)

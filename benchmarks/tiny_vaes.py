@@ -32,6 +32,19 @@ def ltx(folder: Path, seed: int = 0, width: int = 8, **config: Any) -> Path:
     return _saved(AutoencoderKLLTXVideo, {**plain, **config}, folder, seed)
 
 
+def ltx095(folder: Path, seed: int = 0) -> Path:
+    """LTX-Video's from 0.9.5 on: its sizes stated, and a decoder that denoises."""
+    config = {
+        "block_out_channels": (8, 16, 32, 64, 64), "down_block_types": ("LTXVideo095DownBlock3D",) * 4,
+        "downsample_type": ("spatial", "temporal", "spatiotemporal", "spatiotemporal"),
+        "spatio_temporal_scaling": (True,) * 4, "spatial_compression_ratio": 32, "temporal_compression_ratio": 8,
+        "decoder_block_out_channels": (8, 16, 32), "decoder_spatio_temporal_scaling": (True,) * 3,
+        "decoder_layers_per_block": (1,) * 4, "decoder_inject_noise": (False,) * 4, "upsample_residual": (True,) * 3,
+        "upsample_factor": (2,) * 3, "timestep_conditioning": True,
+    }  # fmt: skip
+    return ltx(folder, seed, **config)
+
+
 def hunyuan(folder: Path, seed: int = 0) -> Path:
     """HunyuanVideo's: 4 x 8 x 8, four channels, its sizes stated in its config."""
     from diffusers import AutoencoderKLHunyuanVideo

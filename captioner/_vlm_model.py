@@ -16,9 +16,10 @@ from typing import Any
 
 from captioner.answers import instruction
 from captioner.frames import grid
+from curate.beating import beating
 from curate.captioning import Alive, Answer, Ask
 from curate.errors import StageCrashed
-from curate.models import beating, device_of
+from curate.models import device_of
 
 FRAMES = ("auto", "video", "images", "grid")
 _FPS = 2.0  # of proxies; what a clip of one frame is said to have

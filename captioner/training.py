@@ -101,7 +101,7 @@ def _steps(
     model.model.train()
     losses: list[float] = []
     batches = list(_batches([_frames(example) for example in data], recipe))
-    with (out / "log.jsonl").open("w") as log:
+    with (out / "log.jsonl").open("w", buffering=1) as log:
         for step, (batch, prepared, _) in enumerate(
             ahead(batches, lambda rows: tensors(model, [data[i] for i in rows]), threads=1)
         ):

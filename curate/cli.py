@@ -1,7 +1,8 @@
 """The command line: verbs over the public API. Parameters live in the spec; `--set key=value` changes one for a run.
 
 Exit codes: 0 done, 1 an error, 2 the spec or the call is wrong (or the data is unscreened), 3 finished with more
-quarantined rows than `quarantine.max_share`, 74 storage full or damaged, 130 interrupted, 143 terminated.
+quarantined rows than `quarantine.max_share`, 4 captions do not fit their clips, 74 storage full or damaged,
+130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -136,11 +137,29 @@ def explain(
     out: Annotated[Path, typer.Argument(help="an output folder or a spec")],
     as_json: Json = False,
 ) -> None:
-    """Show everything that is known of one clip, and what decided."""
-    from curate.planning import explained
+    """Show everything that is known of one clip, what decided, and captions that earlier specs had written."""
+    from curate.planning import earlier_captions, explained
 
-    row = explained(_ledger(_folder(out)), clip)
-    _say(row, as_json, [f"{name:<28} {value}" for name, value in row.items() if value is not None])
+    job = _folder(out)
+    row = explained(_ledger(job), clip)
+    earlier = earlier_captions(job, row["clip_id"])
+    lines = [f"{name:<28} {value}" for name, value in row.items() if value is not None]
+    _say({**row, "caption.earlier": earlier}, as_json, [*lines, *_caption_lines(earlier)])
+
+
+def _caption_lines(rows: list[dict[str, Any]]) -> list[str]:
+    from curate.captioning import KINDS
+
+    lines = []
+    for row in rows:
+        prompts = json.loads(row.get("prompts") or "{}")
+        asked = "".join(f", {kind} by prompt {prompt['name']}" for kind, prompt in prompts.items())
+        lines += ["", f"earlier: {row['table']}, model {row.get('model')} {row.get('revision') or ''}{asked}"]
+        for kind in KINDS:
+            if row.get(kind) or row.get(f"{kind}_status"):
+                name = f"{kind} ({row.get(f'{kind}_status') or 'ok'})"
+                lines.append(f"{name:<28} {row.get(kind) or ''}")
+    return lines
 
 
 @app.command()

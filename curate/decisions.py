@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.captioning import KINDS
-from curate.plan import CLIP_WORKS, Plan
+from curate.plan import CLIP_WORKS, ENCODED, Plan
 from curate.safety import Finding, Safety
 from curate.sources import CONFLICT, SEPARATOR
 from curate.spec import Rule
@@ -52,12 +52,14 @@ def decided(clips: pa.Table, plan: Plan, safety: Safety) -> pa.Table:
     _texts(safety, verdicts, late=False)
     if plan.dedup is not None:
         _duplicates(clips, safety, verdicts)
-    for stage in CLIP_WORKS:
-        if stage in plan.tables:
-            _faults(clips, stage, verdicts)
+    works = [stage for stage in CLIP_WORKS if stage in plan.tables]
+    for stage in (stage for stage in works if stage not in ENCODED):
+        _faults(clips, stage, verdicts)
     if "check" in plan.tables:
         _captions(clips, plan, verdicts)
-    _texts(safety, verdicts, late=True)
+    _texts(safety, verdicts, late=True)  # a caption may say what no screen saw: such a clip is not encoded
+    for stage in (stage for stage in works if stage in ENCODED):
+        _faults(clips, stage, verdicts)
     verdicts.columns["outcome"][verdicts.open] = "kept"
     verdicts.columns["evidence"][verdicts.open] = "{}"
     for name in VERDICT:

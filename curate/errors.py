@@ -7,6 +7,7 @@ RushesError                 every error that Rushes raises on purpose
 |   +-- Unreachable         its bytes cannot be had at present: tried again, then left for the next run
 +-- KnownMaterial           one source holds material of a list: it is sealed, the run goes on
 +-- TooManyQuarantined      more rows than `quarantine.max_share` could not be used           (exit 3)
++-- CaptionsMismatched      captions fit their clips less often than `caption.match.min_rate`  (exit 4)
 +-- StageCrashed            workers cannot be started, or die outside of any row              (exit 1)
 +-- StorageError            the store cannot be read or written: free space, restore a part   (exit 74)
 +-- Interrupted             Ctrl-C or SIGTERM: run again to go on                             (exit 130, 143)
@@ -15,8 +16,8 @@ RushesError                 every error that Rushes raises on purpose
 from __future__ import annotations
 
 __all__ = [
-    "InputRejected", "Interrupted", "KnownMaterial", "RushesError", "SpecError", "StageCrashed", "StorageError",
-    "Terminated", "TooManyQuarantined", "Unreachable", "UnscreenedData",
+    "CaptionsMismatched", "InputRejected", "Interrupted", "KnownMaterial", "RushesError", "SpecError", "StageCrashed",
+    "StorageError", "Terminated", "TooManyQuarantined", "Unreachable", "UnscreenedData",
 ]  # fmt: skip
 
 
@@ -62,6 +63,12 @@ class TooManyQuarantined(RushesError):
     """More rows than `quarantine.max_share` are quarantined: nothing is exported or trained."""
 
     exit_code = 3
+
+
+class CaptionsMismatched(RushesError):
+    """Captions fit their own clips less often than the spec asks: nothing is exported or trained."""
+
+    exit_code = 4
 
 
 class StageCrashed(RushesError):

@@ -1,9 +1,12 @@
-"""Exact binomial confidence intervals (Clopper and Pearson 1934): no share stands without what it rests on."""
+"""Confidence intervals: exact ones of shares (Clopper and Pearson 1934), Student's of means.
+
+No figure stands without what it rests on.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 def clopper_pearson(hits: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -40,3 +43,33 @@ def _root(rising: Callable[[float], float]) -> float:
         middle = (low + high) / 2.0
         low, high = (middle, high) if rising(middle) < 0.0 else (low, middle)
     return (low + high) / 2.0
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
+    """Bounds of the mean of independent values by Student's t; None for fewer than two, which say nothing of it."""
+    count = len(values)
+    if count < 2:
+        return None
+    mean = math.fsum(values) / count
+    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+    reach = _student(count - 1, confidence) * spread / math.sqrt(count)
+    return mean - reach, mean + reach
+
+
+def _student(freedom: int, confidence: float) -> float:
+    """The t that |T| stays below with this probability, for a whole number of degrees of freedom.
+
+    The probability is a finite sum in the angle atan(t / sqrt(freedom)) (Abramowitz and Stegun 26.7.3, 26.7.4).
+    """
+
+    def within(angle: float) -> float:
+        square, odd = math.cos(angle) ** 2, freedom % 2
+        term, total = (math.cos(angle), 0.0) if odd else (1.0, 0.0)
+        for k in range(1, (freedom - odd) // 2 + 1):
+            total += term
+            term *= square * (2 * k / (2 * k + 1) if odd else (2 * k - 1) / (2 * k))
+        total *= math.sin(angle)
+        return 2.0 / math.pi * (angle + total) if odd else total
+
+    angle = _root(lambda share: within(share * math.pi / 2.0) - confidence) * math.pi / 2.0
+    return math.tan(angle) * math.sqrt(freedom)

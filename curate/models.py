@@ -6,19 +6,17 @@ that comes with a model is never run.
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from curate.errors import StageCrashed
 
-_LOAD_S = 1800.0  # a large model on a cold disk; whatever takes longer hangs
-_BEAT_S = 5.0
 BATCH = 16  # pictures at once: enough to fill the vector units, small enough for any memory
+_Stamp = tuple[str, int, int]  # path, bytes, nanoseconds of the last change
+_DIGESTS: dict[_Stamp, str] = {}
 
 
 def model_folder(model: str, revision: str | None = None, part: str = "") -> Path:
@@ -54,14 +52,32 @@ def folder_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-@cache
 def file_sha256(path: Path) -> str:
-    """Digest of one file, read once a process."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
+    """Digest of one file, read once as long as its size and its time of change stay the same."""
+    stamp = _stamp(path)
+    if stamp not in _DIGESTS:
+        digest = sha256()
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+        _DIGESTS[stamp] = digest.hexdigest()
+    return _DIGESTS[stamp]
+
+
+def _stamp(path: Path) -> _Stamp:
+    said = path.stat()
+    return str(path.resolve()), said.st_size, said.st_mtime_ns
+
+
+def digests() -> list[tuple[_Stamp, str]]:
+    """What this process has read, for its workers: 140 GB of weights are not read again by each of them."""
+    return list(_DIGESTS.items())
+
+
+def trust(known: Iterable[tuple[Sequence[Any], str]]) -> None:
+    """Take digests from the driver; a file of another size or time of change is read all the same."""
+    for (path, size, changed), digest in known:
+        _DIGESTS[str(path), int(size), int(changed)] = digest
 
 
 def device_of(name: str, stage: str) -> str:
@@ -73,22 +89,3 @@ def device_of(name: str, stage: str) -> str:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise StageCrashed(f"{stage}:device", "no CUDA device can be used here")
     return name
-
-
-@contextmanager
-def beating(alive: Callable[[], None]) -> Iterator[None]:
-    """Say that progress is made while a library loads; nobody else uses the pipe meanwhile."""
-    stop = threading.Event()
-
-    def beat() -> None:
-        until = time.monotonic() + _LOAD_S
-        while not stop.wait(_BEAT_S) and time.monotonic() < until:
-            alive()
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()

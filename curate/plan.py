@@ -34,7 +34,8 @@ CLIP_COLUMNS = {
     "is_synthetic": "text",
     "origin": "text",
 }
-CLIP_WORKS = ("caption", "check", "latent", "mp4")  # what is made of clips that nothing stopped, in this order
+ENCODED = ("latent", "mp4")
+CLIP_WORKS = ("caption", "check", *ENCODED)  # what is made of clips that nothing stopped, in this order
 KNOWN_STAGE = "known_hashes"  # rides where a spec names lists of known material; the gate asks it frame by frame
 _LEAST_MULTIPLE = 16  # what a transformer with patches of two takes, should one be trained on the dataset later
 HASH_STAGE = "phash"  # perceptual deduplication reads it; it rides on the pass like a score
@@ -93,6 +94,8 @@ class Plan:
                 self.rules[name] = self._check_rule(name, rule)
         with said_at("stages", "caption"):
             self.captioner = self._captioner()
+        with said_at("stages", "caption", "match"):
+            self.match_model = self._match_model()
         with said_at("stages", "check"):
             self._check_checks()
         with said_at("stages", "encode"):
@@ -205,6 +208,15 @@ class Plan:
             if captioner.leaves_the_host:
                 refuse_unscreened_to_leave(self.stages.screen)
         return captioner
+
+    def _match_model(self) -> Any:
+        """The folder of the model that tests captions, if one does."""
+        match = self.stages.caption.match if self.stages.caption is not None else None
+        if match is None:
+            return None
+        from curate.clip_model import clip_folder
+
+        return clip_folder(match.model)
 
     def _check_checks(self) -> None:
         from captioner.checks import CODES

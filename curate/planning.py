@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import snapshots
-from curate.errors import SpecError
+from curate.errors import SpecError, StorageError
 from curate.ledger import Ledger, by_source
 from curate.plan import CLIP_WORKS
 from curate.run import Run
+from curate.schema import CAPTION
 from curate.sealing import sealed
 from curate.stages.learn import refuse_unfit_requests
-from curate.store import ids_of, rows_digest
+from curate.store import ids_of, read_columns, rows_digest
 from curate.tables import SEALED
 from curate.worklist import clip_rows, media_rows, proxied_rows, text_rows, wanted_texts
 
@@ -92,6 +93,36 @@ def explained(ledger: Ledger, clip: str) -> dict[str, Any]:
         what = "no clip's id begins" if not rows else f"{len(rows)} clips' ids begin"
         raise SpecError(f"explain: {what} with {clip!r}")
     return rows[0]
+
+
+def earlier_captions(job: Run, clip: str) -> list[dict[str, Any]]:
+    """The clip's rows in caption tables of other specs: another captioner, prompt or parameter adds, none overwrites.
+
+    A row has `table`, and of the columns of schema.CAPTION those that its table has; a table of an older version of
+    Rushes may have fewer.
+
+    Raises:
+        StorageError: a part is damaged.
+    """
+    import pyarrow.parquet as pq
+
+    present = job.plan.tables["caption"].name if "caption" in job.plan.tables else ""
+    rows = []
+    for table in job.store.tables():
+        if not table.startswith("caption-") or table == present:
+            continue
+        for part in job.store.parts(table):
+            path = job.store.out / part.path
+            try:
+                names = [name for name in CAPTION.names if name in pq.read_schema(path).names]
+                found = job.store.standing(part, read_columns(path, names), "clip_id")
+            except (OSError, pa.ArrowException) as error:
+                raise StorageError(f"part {part.path} cannot be read ({error}); see: rushes verify") from error
+            found = found.filter(pc.equal(found["clip_id"], clip))
+            if found.num_rows:
+                rows.append({"table": table, **found.slice(0, 1).to_pylist()[0]})
+                break  # the first commit counts
+    return rows
 
 
 def verified(job: Run) -> list[str]:

@@ -24,7 +24,7 @@ from curate.plan import Plan
 from curate.sources import Location, scan
 from curate.spec import Spec
 from curate.spec_file import absolute, dump
-from curate.stages import dedup, export, learn
+from curate.stages import dedup, export, learn, match
 from curate.store import Store, remove_litter, storage_errors, write_atomic
 from curate.worklist import clip_rows, media_rows, proxied_rows, refuse_bad_texts, shards, text_rows
 
@@ -124,14 +124,19 @@ class Run:
             sealing.settle(self.plan, self.store, self.locations)
             self._media()
             ledger = self._sealed(compute="dedup" in wanted)
+            wrong = None
             if "caption" in wanted:
-                ledger = self._clips(ledger, encodes="encode" in wanted)
+                ledger = self._clips(ledger, encodes=False)
+                wrong = match.tested(self, ledger)  # what stands on the wrong clips is not worth encoding
+            if "encode" in wanted and wrong is None:
+                ledger = self._clips(ledger, encodes=True)
+                wrong = match.tested(self, ledger)  # a clip that failed may have given its place to another
         finally:
             self.close()
         self._write_ledger(ledger)
         outcome = Outcome(ledger, self.computed)
         learns = "export" in wanted and self.plan.stages.export is not None
-        refusal = self._refusal(outcome, learns)
+        refusal = wrong or self._refusal(outcome, learns)
         try:
             if learns and refusal is None:
                 self._learn(ledger, wanted)

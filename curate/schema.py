@@ -172,7 +172,7 @@ LATENT = table(
     column("height", pa.int32(), "px", "height of the encoded frames"),
     column("num_frames", pa.int32(), "frames", "encoded frames"),
     column("fps", pa.float64(), "1/s", "rate of the encoded frames; 0 for an image"),
-    column("covered", pa.float64(), "", "share of the clip's length that is encoded; max_frames may leave out its end"),
+    column("covered", pa.float64(), "", "share of the clip's length that is encoded, from its start"),
     column("crop", pa.list_(pa.int32()), "px", "[x, y, width, height] in source pixels that was encoded"),
     column("source_id", pa.string(), "", "the source"),
     column("stream_index", pa.int32(), "", "stream of the source"),

@@ -16,6 +16,7 @@ from curate.registry import nearest
 from curate.spec_base import Model, OpenModel, Params, named, no_switch, plain
 from curate.spec_captions import CaptionSpec as CaptionSpec
 from curate.spec_captions import Check as Check
+from curate.spec_captions import Match as Match
 from curate.spec_dataset import About as About
 from curate.spec_dataset import Export as Export
 from curate.spec_dataset import Text as Text

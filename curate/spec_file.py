@@ -99,8 +99,8 @@ def _plain(value: Any) -> Any:
 
 
 def absolute(spec: Spec) -> Spec:
-    """The same spec with local source paths (globs too), files of screens and the output absolute: the same from any
-    folder.
+    """The same spec with local source paths (globs too), files of screens, the model that tests captions and the output
+    absolute: the same from any folder.
     """
     sources = tuple(
         source.model_copy(update={"path": _anchored(source.path)})
@@ -111,6 +111,10 @@ def absolute(spec: Spec) -> Spec:
     stages = spec.stages
     if stages.screen is not None:
         stages = stages.model_copy(update={"screen": _anchored_screen(stages.screen)})
+    caption = stages.caption
+    if caption is not None and caption.match is not None:
+        match = caption.match.model_copy(update={"model": _here(caption.match.model)})
+        stages = stages.model_copy(update={"caption": caption.model_copy(update={"match": match})})
     return spec.model_copy(update={"sources": sources, "stages": stages, "output": str(Path(spec.output).absolute())})
 
 

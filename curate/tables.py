@@ -112,7 +112,7 @@ def _captions(plan: Plan, tables: dict[str, Table]) -> dict[str, Table]:
     read = _stages_of(plan.caption_columns, tables) + (["frames"] if captioner.reads_frames else [])
     what = {
         **_identity(type(captioner)),
-        "asks": spec.model_dump(mode="json", include=set(type(spec).model_fields) - {"with_"}),
+        "asks": spec.model_dump(mode="json", include=set(type(spec).model_fields) - {"with_", "price", "match"}),
         "prompts": [_asked(captioner.prompts[kind]) for kind in spec.kinds],
         "params": dict(captioner.identity()),
         "reads": [tables[r].key for r in read],

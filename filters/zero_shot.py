@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from curate import clip_model
 from curate.extras import require
 from curate.models import folder_sha256, model_folder
 from curate.stage import Clip, Screen
-from filters import _zero_shot as clip_model
 from filters._crops import crops, worst_of_crops
+from filters._zero_shot import NEUTRAL, PROMPTS, prompt_features, prompts_sha256, read_prompts
 
 require("open_clip", "clip")
 
@@ -37,7 +38,7 @@ class ZeroShot(Screen):
         """Compare with `prompts` (those that ship by default); ValueError for a category without any, or no model."""
         super().__init__(categories)
         self._folder = model_folder(model)
-        self._prompts = clip_model.read_prompts(Path(prompts) if prompts else clip_model.PROMPTS)
+        self._prompts = read_prompts(Path(prompts) if prompts else PROMPTS)
         for category in categories:
             if category not in self._prompts:
                 raise ValueError(f"no prompt says what {category} is; add some to a file and name it with `prompts:`")
@@ -45,15 +46,14 @@ class ZeroShot(Screen):
     def measure(self, frames_THWC: np.ndarray, clip: Clip) -> Mapping[str, Any]:
         """Measure (T, H, W, 3) uint8 frames."""
         cut_TKHWC = crops(frames_THWC, clip_model.side_of(self._folder))
-        seen_ND = clip_model.image_features(self._folder, cut_TKHWC.reshape(-1, *cut_TKHWC.shape[2:]))
-        fits = {name: (seen_ND @ clip_model.text_features(self._folder, self._prompts[name]).T).max(axis=1)
-                for name in (clip_model.NEUTRAL, *self.categories)}  # fmt: skip
-        apart = {
-            name: clip_model.temperature(self._folder) * (fits[name] - fits["neutral"]) for name in self.categories
-        }
+        seen_ND = clip_model.square_features(self._folder, cut_TKHWC.reshape(-1, *cut_TKHWC.shape[2:]))
+        fits = {name: (seen_ND @ prompt_features(self._folder, self._prompts[name]).T).max(axis=1)
+                for name in (NEUTRAL, *self.categories)}  # fmt: skip
+        scale = clip_model.temperature(self._folder)
+        apart = {name: scale * (fits[name] - fits[NEUTRAL]) for name in self.categories}
         shape = cut_TKHWC.shape[:2]
         return {name: worst_of_crops((1 / (1 + np.exp(-gap))).reshape(shape)) for name, gap in apart.items()}
 
     def identity(self) -> Mapping[str, Any]:
         """The weights and the prompts."""
-        return {"weights": folder_sha256(self._folder), "prompts": clip_model.prompts_sha256(self._prompts)}
+        return {"weights": folder_sha256(self._folder), "prompts": prompts_sha256(self._prompts)}

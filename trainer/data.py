@@ -181,12 +181,11 @@ class TrainingData:
 
         The kind is drawn, not the text: two kinds may share a text, and then both their weights count.
         """
-        drawn = weighted_choice(rng, dict(self.config.captions))
+        drawn: CaptionKind = weighted_choice(rng, self.config.captions)
         if drawn in captions:
             return drawn, False
-        return (
-            weighted_choice(rng, {kind: self.config.captions[kind] for kind in captions}) if captions else None
-        ), True
+        left: dict[CaptionKind, float] = {kind: self.config.captions[kind] for kind in captions}
+        return (weighted_choice(rng, left) if left else None), True
 
     def likeliest_text(self, row: int) -> str:
         """Return the text that validation gives a clip: of its kind with the largest weight (the first of equals)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -44,7 +45,7 @@ def step_members(seed: int, step: int, batch: int, count: int) -> list[tuple[int
     return members
 
 
-def weighted_choice(rng: np.random.Generator, weights: dict[Name, float]) -> Name:
+def weighted_choice(rng: np.random.Generator, weights: Mapping[Name, float]) -> Name:
     """Draw a key by its weight; one uniform number is used whatever the weights. Some weight must be above 0."""
     names = [name for name, weight in weights.items() if weight > 0]
     edges = np.cumsum([weights[name] for name in names])

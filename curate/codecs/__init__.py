@@ -30,10 +30,14 @@ class LatentCodec(Protocol):
     time_factor: int
     space_factor: int
     fingerprint: str
-    aside: tuple[str, ...]
+    aside: ClassVar[tuple[str, ...]]
 
     def encode(self, pixels_BCTHW: np.ndarray, alive: Alive | None = None) -> np.ndarray:
         """Encode RGB pixels in [-1, 1], float32, to latent_BCTHW, float32. Raises InputRejected on bad shapes."""
+        ...
+
+    def encode_frames(self, frames_THWC: np.ndarray, alive: Alive | None = None) -> np.ndarray:
+        """Encode one clip's uint8 RGB frames to latent_CTHW, float32; equal to `encode` but for rounding."""
         ...
 
     def decode(self, latent_BCTHW: np.ndarray, alive: Alive | None = None) -> np.ndarray:

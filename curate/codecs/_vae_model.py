@@ -1,45 +1,27 @@
 """A loaded video autoencoder: one clip at a time, within a memory budget, whole or in the tiles of its own class.
 
-Which tiles is decided by the clip's size and `memory_gb` alone, never by what a device has free, so that it is the same
-on every machine. Only safetensors are read. Legend: C colours or channels, T frames, H, W.
+Only safetensors are read. Legend: C colours or channels, T frames, H, W.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.codecs._vae_memory import peak_bytes
+from curate.beating import beating
+from curate.codecs._vae_memory import Memory, Tiles, tiled, time_of
 from curate.errors import InputRejected, StageCrashed
-from curate.models import beating, device_of
+from curate.models import device_of
 
 if TYPE_CHECKING:
     from curate.codecs.vae import VaeCodec
 
-# Frames in latent units after which every cache of an encoder that walks through time is full.
-_STEADY = 3
-_LEAST_TILE = 4  # latents on a side: with fewer there is more overlap than tile
-# Of the pixels beyond what is counted: a clip that waits; what is decoded, joined; tiles that overlap, blended, joined.
-_COPIES = {("encode", False): 1, ("encode", True): 1, ("decode", False): 2, ("decode", True): 5}
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """Square tiles, `side` by `side` pixels (of the model's own patches where it has them), one every `stride`."""
-
-    side: int
-    stride: int
-    unit: int = 1  # pixels of a patch
-
-    def __str__(self) -> str:
-        return f"tiles of {self.side * self.unit} px every {self.stride * self.unit}"
+# What torch says where memory ends; the last is how oneDNN puts it.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "could not create a primitive")
 
 
 class VaeModel:
@@ -57,22 +39,18 @@ class VaeModel:
         with beating(alive or _nothing):
             self._model = _load(codec, self._dtype).to(self._device)
         self._mean_C, self._std_C, self._scale = self._statistics()
-        self._patch = (self._model.config.get("patch_size") or 1) if codec.family.patched else 1
+        self.memory = Memory(codec, self._model, self._dtype)
         self._alive = alive or _nothing
         for part in self._model.modules():
             if not list(part.children()):  # between two layers, whoever walks through time or tiles
                 part.register_forward_pre_hook(lambda *_: self._alive())
-        self._meta: Any = None
-        self._tiles: dict[tuple[str, int, int, int], Tiles | None] = {}
-
-    # -- numbers -----------------------------------------------------------------------------------------------
 
     def encode(self, pixels_CTHW: np.ndarray, alive: Callable[[], None] | None) -> np.ndarray:
         """The posterior's mean of a clip, normalised if so wanted, float32."""
         import torch
 
         _, frames, height, width = pixels_CTHW.shape
-        tiles = self.tiles("encode", frames, height, width)
+        tiles = self.memory.tiles("encode", frames, height, width)
         with self._working(tiles, alive), torch.inference_mode():
             pixels = torch.from_numpy(pixels_CTHW[None]).to(self._device, self._dtype)
             latent_CTHW = self._model.encode(pixels).latent_dist.mode()[0].float()
@@ -92,7 +70,7 @@ class VaeModel:
         import torch
 
         codec, (_, frames, height, width) = self._codec, latent_CTHW.shape
-        tiles = self.tiles(
+        tiles = self.memory.tiles(
             "decode", 1 + (frames - 1) * codec.time_factor, height * codec.space_factor, width * codec.space_factor
         )
         # A decoder that draws noise by itself draws the same for every clip: equal latents, equal pixels.
@@ -101,7 +79,7 @@ class VaeModel:
             latent = torch.from_numpy(np.ascontiguousarray(latent_CTHW)).to(self._device)
             if codec.normalise:
                 latent = latent / self._scale * self._std_C + self._mean_C
-            given = (latent[None].to(self._dtype), *self._time(self._model))
+            given = (latent[None].to(self._dtype), *time_of(self._model))
             return self._model.decode(*given).sample[0].float().cpu().numpy()
 
     def stats(self) -> tuple[np.ndarray, np.ndarray]:
@@ -130,82 +108,6 @@ class VaeModel:
         mean_C, std_C = (part.reshape(-1, 1, 1, 1).to(self._device) for part in found)
         return mean_C, std_C, 1.0 if factor is None else float(factor)
 
-    def _time(self, model: Any) -> tuple[Any, ...]:
-        """What a decoder that denoises is told: time 0, as its pipeline's default is."""
-        import torch
-
-        if not model.config.get("timestep_conditioning"):
-            return ()
-        return (torch.zeros(1, device=next(model.parameters()).device, dtype=self._dtype),)
-
-    # -- memory ------------------------------------------------------------------------------------------------
-
-    def tiles(self, what: str, frames: int, height: int, width: int) -> Tiles | None:
-        """The tiles in which a clip of this size is encoded or decoded, None for whole.
-
-        Raises InputRejected where the smallest tiles do not fit into the budget either.
-        """
-        key = (what, frames, height, width)
-        if key not in self._tiles:
-            budget, needed = self._codec.memory_gb * 1e9, 0
-            for tiles in (None, *self._sizes(what, max(height, width))):
-                needed = self.needs(what, frames, height, width, tiles)
-                if needed <= budget:
-                    break
-            else:
-                raise InputRejected(
-                    "encode:memory",
-                    f"{frames} frames of {width}x{height} need {needed / 1e9:.3g} GB, however small the tiles, and "
-                    f"memory_gb is {self._codec.memory_gb:g}: raise it, or lower `short_side` or `max_frames`",
-                )
-            self._tiles[key] = tiles
-        return self._tiles[key]
-
-    def _sizes(self, what: str, long_side: int) -> Iterator[Tiles]:
-        """Tiles of the class's own size and overlap, then smaller ones; none where one tile would be the whole."""
-        first, stride = (getattr(self._model, f"tile_sample_{name}_height", None) for name in ("min", "stride"))
-        if first is None or stride is None:
-            return
-        unit, patch = self._codec.space_factor, self._patch if what == "encode" else 1
-        side = int(first)
-        while side >= _LEAST_TILE * unit:
-            if side * patch < long_side:
-                yield Tiles(side, max(unit, side * int(stride) // int(first) // unit * unit), patch)
-            side = side // 2 // unit * unit
-
-    def needs(self, what: str, frames: int, height: int, width: int, tiles: Tiles | None) -> int:
-        """Bytes that the model holds at most while it works on a clip: weights, pixels and what lies between.
-
-        Counted on a few frames and two tiles a side, since what the rest adds are pixels.
-        """
-        import torch
-
-        if self._meta is None:
-            with torch.device("meta"):
-                self._meta = type(self._model).from_config(dict(self._model.config)).eval()
-            for part in (*self._meta.parameters(), *self._meta.buffers()):
-                part.data = part.data.to(self._dtype)
-        codec = self._codec
-        some = min(frames, 1 + (_STEADY - 1) * codec.time_factor) if codec.family.by_time else frames
-        high, wide = height, width
-        if tiles is not None:  # two tiles in a row are as many as are worked on and blended
-            high, wide = (min(side, 2 * tiles.side * tiles.unit) for side in (height, width))
-        latents = (1 + (some - 1) // codec.time_factor, high // codec.space_factor, wide // codec.space_factor)
-
-        def run() -> Any:
-            if what == "encode":
-                return self._meta.encode(torch.empty((1, 3, some, high, wide), dtype=self._dtype, device="meta"))
-            latent = torch.empty((1, codec.channels, *latents), dtype=self._dtype, device="meta")
-            return self._meta.decode(latent, *self._time(self._meta))
-
-        with _tiled(self._meta, tiles):
-            most = peak_bytes(run)
-        size = torch.empty((), dtype=self._dtype).element_size()
-        waiting = 3 * (frames * height * width - some * high * wide) * size
-        weights = sum(part.numel() for part in self._model.parameters()) * size
-        patched = what == "encode" and self._patch > 1  # a second copy, in patches
-        return most + weights + waiting * (_COPIES[what, tiles is not None] + patched)
-
     @contextmanager
     def _working(self, tiles: Tiles | None, alive: Callable[[], None] | None) -> Iterator[None]:
         """The model set for these tiles; what does not fit into memory is this clip's fault alone."""
@@ -213,40 +115,20 @@ class VaeModel:
 
         self._alive = alive or _nothing
         try:
-            with _tiled(self._model, tiles):
+            with tiled(self._model, tiles):
                 yield
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and not any(s in str(error).lower() for s in _NO_MEMORY):
                 raise
+            said = str(error).partition("\n")[0][:200]
             raise InputRejected(
-                "encode:memory", f"the device has no {self._codec.memory_gb:g} GB free: lower memory_gb ({error})"
+                "encode:memory", f"memory ended before memory_gb ({self._codec.memory_gb:g}) did: lower it ({said})"
             ) from error
         finally:
             self._alive = _nothing
 
     def _devices(self) -> list[Any]:
         return [self._device] if self._device.type == "cuda" else []
-
-
-@contextmanager
-def _tiled(model: Any, tiles: Tiles | None) -> Iterator[None]:
-    """A model that tiles so, or not at all; afterwards it is what it was."""
-    before = copy.copy(model.__dict__)
-    try:
-        model.use_tiling = tiles is not None
-        # Classes that cut time into blended pieces of their own accord are asked not to: pieces differ from the whole.
-        for name in ("use_framewise_encoding", "use_framewise_decoding"):
-            if name in before:
-                setattr(model, name, False)
-        if tiles is not None:
-            for axis in ("height", "width"):
-                setattr(model, f"tile_sample_min_{axis}", tiles.side)
-                setattr(model, f"tile_sample_stride_{axis}", tiles.stride)
-        yield
-    finally:
-        for name in before:
-            if name.startswith(("use_", "tile_sample_")):
-                model.__dict__[name] = before[name]
 
 
 def _load(codec: VaeCodec, dtype: Any) -> Any:

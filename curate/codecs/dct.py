@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -104,7 +104,7 @@ class DctCodec:
 
     time_factor = BLOCK_FRAMES
     space_factor = BLOCK_SIDE
-    aside: tuple[str, ...] = ()
+    aside: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, channels: int = 48) -> None:
         if not 1 <= channels <= BLOCK_NUMBERS:
@@ -126,6 +126,8 @@ class DctCodec:
         self._first_CK = np.zeros((channels, flat.shape[1]), np.float32)
         self._first_KC[:, slots] = hold * flat[spatial].T
         self._first_CK[slots] = flat_inverse[spatial] / hold
+        self._frames_first = _of_bytes(self._first_KC)
+        self._frames_later = _of_bytes(self._later_KC)
         described = json.dumps(["dct", VERSION, channels, ENERGY_ORDER], separators=(",", ":"))
         self.fingerprint = "dct-" + hashlib.sha256(described.encode()).hexdigest()[:24]
 
@@ -150,6 +152,26 @@ class DctCodec:
         check_pixels(pixels_BCTHW.shape, BLOCK_FRAMES, BLOCK_SIDE)
         return np.stack([self._encode_clip(pixels_CTHW) for pixels_CTHW in pixels_BCTHW])
 
+    def encode_frames(self, frames_THWC: np.ndarray, alive: Callable[[], None] | None = None) -> np.ndarray:
+        """Encode a clip's uint8 RGB frames (1 + 4k, 8h, 8w, 3) to its latent (channels, 1 + k, h, w), float32.
+
+        The same as `encode` of the same pixels, to float rounding, at a fraction of its cost: bytes are cut into blocks
+        before they are made floats, and the scale of pixels is in the transform. Raises InputRejected on other shapes.
+        """
+        count, rows, columns, colours = frames_THWC.shape
+        check_pixels((1, colours, count, rows, columns), BLOCK_FRAMES, BLOCK_SIDE)
+        height, width = rows // BLOCK_SIDE, columns // BLOCK_SIDE
+        latent_THWC = np.empty((1 + count // BLOCK_FRAMES, height, width, self.channels), np.float32)
+        for place, latent_HWC in enumerate(latent_THWC):
+            frames = frames_THWC[max(0, 1 + BLOCK_FRAMES * (place - 1)) : 1 + BLOCK_FRAMES * place]
+            basis_KC, offset_C = self._frames_later if place else self._frames_first
+            cut = frames.reshape(-1, height, BLOCK_SIDE, width, BLOCK_SIDE, COLOURS).transpose(1, 3, 0, 2, 4, 5)
+            blocks_NK = np.ascontiguousarray(cut).reshape(height * width, -1).astype(np.float32)
+            latent_HWC[:] = (blocks_NK @ basis_KC + offset_C).reshape(height, width, -1)
+            if alive is not None:
+                alive()
+        return np.ascontiguousarray(latent_THWC.transpose(3, 0, 1, 2))
+
     def decode(self, latent_BCTHW: np.ndarray, alive: Callable[[], None] | None = None) -> np.ndarray:
         """Decode latents (B, channels, 1 + k, h, w) to RGB pixels (B, 3, 1 + 4k, 8h, 8w), float32, not clipped."""
         latent_BCTHW = np.asarray(latent_BCTHW, dtype=np.float32)
@@ -171,6 +193,13 @@ class DctCodec:
         if latent_frames > 1:
             parts.append(_pixels(latent_NC[alone:] @ self._later_CK, 4, height, width))
         return np.concatenate(parts, axis=1)
+
+
+def _of_bytes(basis_KC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A transform of pixels as one of bytes, whose blocks have their colours last, and what is added to it."""
+    by_colour = basis_KC.reshape(COLOURS, -1, basis_KC.shape[1]).astype(np.float64)
+    scaled = by_colour.transpose(1, 0, 2).reshape(basis_KC.shape) / 127.5
+    return scaled.astype(np.float32), -by_colour.sum(axis=(0, 1)).astype(np.float32)
 
 
 def first_frame_slots(channels: int) -> tuple[np.ndarray, np.ndarray]:

@@ -35,12 +35,14 @@ class Family:
 
     by_time: its encoder walks through time by itself, with what it saw before held in caches, so that memory does not
     grow with length and nothing is lost. One that does not takes a clip at once: it cannot be cut in time exactly.
-    patched: its tiles are counted in patches, not in pixels.
+    patched: its tiles are counted in patches, not in pixels. causal: what comes later changes no earlier latent; others
+    may be so, but nobody looked.
     """
 
     shape: Callable[[Mapping[str, Any]], tuple[int, int, int]]
     by_time: bool = False
     patched: bool = False
+    causal: bool = False
 
 
 def _wan(config: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -67,8 +69,8 @@ def _stated(config: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 FAMILIES = {
-    "AutoencoderKLWan": Family(_wan, by_time=True, patched=True),
-    "AutoencoderKLLTXVideo": Family(_ltx),
+    "AutoencoderKLWan": Family(_wan, by_time=True, patched=True, causal=True),
+    "AutoencoderKLLTXVideo": Family(_ltx, causal=True),
 }
 
 
@@ -109,12 +111,15 @@ class VaeCodec:
 
     def described(self) -> dict[str, Any]:
         """What a dataset's card says of its latents: the model's class, and whether they are normalised."""
-        return {"class": self.class_name, "posterior": "mean", "normalised": self.normalise, "dtype": self.dtype}
+        return {
+            "class": self.class_name, "posterior": "mean", "normalised": self.normalise, "dtype": self.dtype,
+            "causal": self.family.causal,
+        }  # fmt: skip
 
     def how(self, frames: int, height: int, width: int) -> str:
         """How a clip of this size is encoded: `whole` or `tiles of ... every ... px`, and the precision."""
         model = self._loaded(None)
-        tiles = model.tiles("encode", frames, height, width)
+        tiles = model.memory.tiles("encode", frames, height, width)
         return f"{'whole' if tiles is None else tiles}, {model.dtype_name}"
 
     def stats(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -131,6 +136,10 @@ class VaeCodec:
         check_pixels(pixels_BCTHW.shape, self.time_factor, self.space_factor)
         model = self._loaded(alive)
         return np.stack([model.encode(pixels_CTHW, alive) for pixels_CTHW in pixels_BCTHW])
+
+    def encode_frames(self, frames_THWC: np.ndarray, alive: Callable[[], None] | None = None) -> np.ndarray:
+        """Encode one clip's uint8 RGB frames (T, H, W, 3) to its latent (channels, t, h, w), float32."""
+        return self.encode(np.moveaxis(frames_THWC.astype(np.float32) / 127.5 - 1.0, -1, 0)[None], alive)[0]
 
     def decode(self, latent_BCTHW: np.ndarray, alive: Callable[[], None] | None = None) -> np.ndarray:
         """Decode latents (B, channels, 1 + k, H', W') to RGB pixels (B, 3, 1 + k * time_factor, H, W), float32."""

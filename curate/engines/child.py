@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from curate.beating import beating
 from curate.errors import InputRejected, StageCrashed, StorageError, Unreachable
 from curate.stage import Fault, Left
 from curate.store import FULL
@@ -47,11 +48,13 @@ class Child:
     """Runs shards for one supervisor."""
 
     def __init__(self, wire: Wire, init: dict[str, Any]) -> None:
+        from curate import models
         from curate.plan import Plan
         from curate.spec_file import parse
         from curate.store import Store
 
         self.wire = wire
+        models.trust(init["digests"])
         self.plan = Plan(parse(init["spec"]))
         self.store = Store(Path(init["out"]))
         self._works: dict[str, Any] = {}
@@ -224,7 +227,8 @@ def main() -> None:
         init = wire.receive()
         assert init is not None
         confine(init["memory_gib"], init["parent"])
-        child = Child(wire, init)
+        with beating(lambda: wire.send({"alive": True})):  # weights that the driver has not read are read here
+            child = Child(wire, init)
         wire.send({"ready": True})
         while True:
             message = wire.receive()

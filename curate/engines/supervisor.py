@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from curate import models
 from curate.errors import StageCrashed, StorageError
 from curate.spec import Limits, Spec
 from curate.spec_file import dump
@@ -58,11 +59,12 @@ class Supervisor:
         self._process.stdin.close()
         self._process.stdout.close()
         try:
-            self._wire.send(self._init)
-            ready = self._wire.receive(_START_S)
+            self._wire.send({**self._init, "digests": models.digests()})
+            while "alive" in (ready := self._wire.receive(_START_S) or {}):
+                pass
         except Closed:
-            ready = None
-        if ready is None:
+            ready = {}
+        if not ready:
             reason = self._end()
             if self._closed:
                 raise StageCrashed("stopped", "the run was stopped")

@@ -46,5 +46,7 @@ def fitting(width: int, height: int, fit: Fit) -> Fitting:
     if out_w <= 0 or out_h <= 0:
         raise InputRejected("encode:too_small", f"{x1 - x0}x{y1 - y0} is below one block of {fit.multiple} px")
     x, y = x0 + (x1 - x0 - out_w) // 2, y0 + (y1 - y0 - out_h) // 2
-    crop = [round(x / scale), round(y / scale), round(out_w / scale), round(out_h / scale)]
-    return Fitting(wide, high, x, y, out_w, out_h, crop)
+    # Each side by its own factor, which rounding made: the crop lies within the picture.
+    edges = [round(place * width / wide) for place in (x, x + out_w)]
+    lines = [round(place * height / high) for place in (y, y + out_h)]
+    return Fitting(wide, high, x, y, out_w, out_h, [edges[0], lines[0], edges[1] - edges[0], lines[1] - lines[0]])

@@ -18,6 +18,7 @@ from curate import schema, snapshots
 from curate.errors import SpecError
 from curate.ids import fingerprint
 from curate.ledger import CLIP_FIELDS, Ledger
+from curate.stages import match
 from curate.store import write_atomic
 
 if TYPE_CHECKING:
@@ -52,13 +53,15 @@ def write_report(run: Run, ledger: Ledger) -> Path:
 
 def _key(run: Run, ledger: Ledger) -> str:
     """What the report is made from: ledger, snapshots and their small files, spec, and the code of this package."""
+    from curate.report.captions import refusals
+
     done = snapshots.finished(run.out)
     train = run.out / "train" / done.get("train", "")
-    files = [run.out / "dataset" / "receipt.json", run.out / "samples" / "prompts.jsonl"]
+    files = [run.out / "dataset" / "receipt.json", run.out / "samples" / "prompts.jsonl", run.out / match.FILE]
     files += [train / "log.jsonl", train / "eval.jsonl"] if "train" in done else []
     code = sorted(path for path in _FOLDER.rglob("*") if path.suffix in (".py", ".html"))
     return fingerprint([
-        _digest(run, ledger.clips), _digest(run, ledger.others),
+        _digest(run, ledger.clips), _digest(run, ledger.others), refusals(run.plan, run.store, ledger),
         run.plan.tables["frames"].name, done, _spec_text(run),
         [_sha256(path) for path in files], [_sha256(path) for path in code],
     ])  # fmt: skip
@@ -113,7 +116,9 @@ def _spec_text(run: Run) -> str:
 
 def _view(run: Run, ledger: Ledger, key: str) -> dict[str, Any]:
     """Everything that the templates need, as plain values."""
+    from curate.report.captions import captions
     from curate.report.histograms import histograms
+    from curate.report.matching import match_view
     from curate.report.samples import samples
     from curate.report.screening import screening
     from curate.report.sheets import sheets
@@ -129,6 +134,8 @@ def _view(run: Run, ledger: Ledger, key: str) -> dict[str, Any]:
         "screening": screening(run.plan, run.out / "dataset" / "receipt.json"),
         "histograms": histograms(run.plan, ledger),
         "sheets": sheets(run.plan, run.store, ledger),
+        "captions": captions(run.plan, run.store, ledger),
+        "matching": match_view(run, ledger),
         "training": training(run.out / "train" / done["train"]) if "train" in done else None,
         "samples": samples(run.out / "samples") if "sample" in done else None,
         "earlier": _earlier(run, ledger, done),

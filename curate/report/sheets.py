@@ -23,12 +23,10 @@ from curate.store import Store
 
 SHOWN = 24  # clips of a group: a screenful, about half a megabyte
 PAIRS = 12  # duplicates, each beside its keeper
-CAPTIONED = 12
 LISTED = 100  # rows of a list
 
 Row = dict[str, Any]
 _CLIP = ["clip_id", "url", "stage", "reason", "evidence", "start_s", "end_s", "width", "height", "kind"]
-_TEXTS = ["caption.original", "caption.short", "caption.dense", "check.short", "check.dense"]
 
 
 def sheets(plan: Plan, store: Store, ledger: Ledger) -> dict[str, Any]:
@@ -52,7 +50,6 @@ def sheets(plan: Plan, store: Store, ledger: Ledger) -> dict[str, Any]:
         "duplicates_of": ledger.where("duplicate").num_rows,
         "copies": _copies(ledger),
         "quarantined": _listed(ledger, "quarantined"),
-        "captions": _captions(kept, pictures, ledger),
     }
 
 
@@ -89,7 +86,7 @@ def _may_be_shown(clips: pa.Table, flagged: Mapping[str, str]) -> pa.BooleanArra
 
 
 def _rows(plan: Plan, clips: pa.Table) -> list[Row]:
-    names = [name for name in (*_CLIP, *_scores(plan), *_TEXTS) if name in clips.schema.names]
+    names = [name for name in (*_CLIP, *_scores(plan)) if name in clips.schema.names]
     return clips.select(names).to_pylist()
 
 
@@ -168,23 +165,3 @@ def _listed(ledger: Ledger, outcome: str) -> Row:
         {"file": place(r["url"]), "clip": r["clip_id"] or "", "stage": r["stage"], "reason": r["reason"],
          "evidence": evidence(r["evidence"])} for r in rows
     ]}  # fmt: skip
-
-
-def _captions(kept: list[Row], pictures: dict[str, Strip], ledger: Ledger) -> list[Row]:
-    """Captions of a few kept clips, each kind with the faults that its check found."""
-    present = set(ledger.clips.schema.names)
-    kinds = [kind for kind in ("original", "short", "dense") if f"caption.{kind}" in present]
-    cards = []
-    for row in kept:
-        texts = [
-            {"kind": kind, "text": row[f"caption.{kind}"], "faults": ", ".join(row.get(f"check.{kind}") or [])}
-            for kind in kinds
-            if row.get(f"caption.{kind}")
-        ]
-        if texts:
-            strip = pictures.get(row["clip_id"])
-            cards.append({
-                "clip": row["clip_id"], "file": file_name(row["url"]), "texts": texts, "strip": strip,
-                "ratio": f"{strip.width} / {strip.height}" if strip else "16 / 9",
-            })  # fmt: skip
-    return cards[:CAPTIONED]

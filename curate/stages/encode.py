@@ -23,7 +23,7 @@ from curate.stage import Fault, fault_columns
 from curate.stages import ClipWork
 
 Row = dict[str, Any]
-VERSION = 4  # part of the key of latents: raise it when sampling, scaling or cropping changes
+VERSION = 5  # part of the key of latents: raise it when sampling, scaling or cropping changes
 
 
 class LatentWork(ClipWork):
@@ -41,8 +41,7 @@ class LatentWork(ClipWork):
         row, spec, codec = rows[0], self.plan.stages.encode.latents, self.plan.codec
         fit = Fit(spec.short_side, self.plan.multiple, box_of(row))
         frames_THWC, crop = _frames(row, spec, fit, codec.time_factor, self.reader, alive)
-        pixels_BCTHW = np.moveaxis(frames_THWC.astype(np.float32) / 127.5 - 1.0, -1, 0)[None]
-        latent_CTHW = np.asarray(codec.encode(pixels_BCTHW, alive))[0]
+        latent_CTHW = np.asarray(codec.encode_frames(frames_THWC, alive))
         if not np.isfinite(latent_CTHW).all():
             raise InputRejected("encode:not_finite", "the codec gave NaN or infinity")
         count, height, width = frames_THWC.shape[:3]

@@ -68,26 +68,26 @@ class Cnn:
 
 
 class OpenClip:
-    """The image tower of a CLIP model (filters/_zero_shot.py)."""
+    """The image tower of a CLIP model (curate/clip_model.py)."""
 
     name = "open_clip"
 
     def __init__(self, model: str) -> None:
+        from curate import clip_model
         from curate.models import folder_sha256, model_folder
-        from filters import _zero_shot
 
         try:
             self._folder = model_folder(model)
         except ValueError as error:
             raise SpecError(f"encoder open_clip: {error}") from error
-        self.side = _zero_shot.side_of(self._folder)
+        self.side = clip_model.side_of(self._folder)
         self.fingerprint = f"open_clip-{folder_sha256(self._folder)}"
 
     def encode(self, pictures_NHWC: np.ndarray) -> np.ndarray:
         """(N, D) float32 of unit length."""
-        from filters._zero_shot import image_features
+        from curate.clip_model import square_features
 
-        return image_features(self._folder, pictures_NHWC)
+        return square_features(self._folder, pictures_NHWC)
 
 
 def encoder(name: str, params: dict[str, Any], weights: dict[str, np.ndarray] | None = None) -> Encoder:

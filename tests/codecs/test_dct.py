@@ -58,6 +58,15 @@ def test_one_frame_is_the_first_frame_of_a_longer_clip():
     assert np.array_equal(codec.decode(codec.encode(pixels[:, :, :1])), codec.decode(codec.encode(pixels))[:, :, :1])
 
 
+@pytest.mark.parametrize("channels", [16, 48, BLOCK_NUMBERS])
+@pytest.mark.parametrize("frames", [1, 5, 13])
+def test_bytes_give_what_their_pixels_give(channels, frames):
+    bytes_THWC = np.random.default_rng(5).integers(0, 256, (frames, 16, 24, 3), dtype=np.uint8)
+    codec = DctCodec(channels=channels)
+    wanted = codec.encode(pixels_BCTHW([bytes_THWC]))[0]
+    assert np.abs(codec.encode_frames(bytes_THWC) - wanted).max() < 2e-5
+
+
 def test_a_clips_numbers_do_not_depend_on_its_neighbours():
     pixels = pixels_BCTHW(footage(4, 3))
     codec = DctCodec()

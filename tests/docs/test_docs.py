@@ -36,10 +36,10 @@ def codes(text: str) -> set[str]:
 
 
 MODELS_OF_SPEC: list[type[BaseModel]] = [
-    spec.Spec, spec.Source, spec.Media, spec.Split, spec.Rule, spec.Screen, Sealed, spec.CaptionSpec, spec.Latents,
-    spec.Text, spec.Encode, spec.Export, spec.About, spec.Stages, spec.Resource, spec.Limits, spec.Engine,
-    spec.Quarantine,
-    ModelConfig, TrainConfig, SampleConfig, SampleRequest, PerceptualParams, ShapesOptions,
+    spec.Spec, spec.Source, spec.Media, spec.Split, spec.Rule, spec.Screen, Sealed, spec.CaptionSpec, spec.Match,
+    spec.Latents, spec.Text, spec.Encode, spec.Export, spec.About, spec.Stages, spec.Resource, spec.Limits,
+    spec.Engine, spec.Quarantine, ModelConfig, TrainConfig, SampleConfig, SampleRequest, PerceptualParams,
+    ShapesOptions,
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.ledger import Ledger
+from curate.report.captions import captions
 from curate.report.sheets import by_reason, chosen, sheets
 from curate.run import Run
 from tests.report.conftest import IMAGE
@@ -64,16 +65,10 @@ def test_what_a_safety_screen_stopped_is_named_and_not_shown(job: Opened) -> Non
     view = sheets(run.plan, run.store, Ledger(table, ledger.others))
     stopped = ledger.where("kept")["clip_id"].to_pylist()
     assert stopped
-    shown = {card["clip"] for card in (*view["kept"], *view["rejected"], *view["captions"])}
+    shown = {card["clip"] for card in (*view["kept"], *view["rejected"])}
     assert not shown & set(stopped)
+    assert captions(run.plan, run.store, Ledger(table, ledger.others)) is None
     first = ledger.where("rejected")["clip_id"].to_pylist()
     flagged = Ledger(ledger.clips, ledger.others, dict.fromkeys(first, "hate"))
     assert not {card["clip"] for card in sheets(run.plan, run.store, flagged)["rejected"]} & set(first)
     assert f"{len(stopped)} clips stopped by a safety screen" in view["unseen"]
-
-
-def test_captions_stand_with_their_kind(job: Opened) -> None:
-    run = job()
-    texts = [text for card in sheets(run.plan, run.store, run.ledger())["captions"] for text in card["texts"]]
-    assert {text["kind"] for text in texts} == {"original"}
-    assert all(text["text"] for text in texts)

@@ -117,6 +117,7 @@ def test_a_caption_that_a_model_writes_reopens_the_verdict(gate):
     lists.write_text(yaml.safe_dump(raw))
     found = gate.run({"hate": [{"terms": {"lists": [str(lists)]}}]}, until="encode")
     assert found["funnel"] == {"terms:caption": 1}
+    assert "encode" not in found["computed"], "nothing of a clip is encoded that its caption stops"
 
 
 def test_a_minor_signal_tightens_and_with_sexual_content_seals(gate):
