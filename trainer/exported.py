@@ -95,13 +95,13 @@ def load_model(run_dir: Path) -> Model:
     try:
         config = json.loads((run_dir / "model" / "config.json").read_bytes())
         refiner_config = json.loads((run_dir / "refiner" / "config.json").read_bytes())
-        run_config = json.loads((run_dir / "run.json").read_bytes())["config"]
+        padded = json.loads((run_dir / "run.json").read_bytes())["config"].get("text_pad_to", 0)
     except (OSError, ValueError, KeyError) as error:
         raise SpecError(f"{run_dir} holds no trained model ({error}): train it to the end first") from error
     if config.get("image_dim") or config.get("added_kv_proj_dim"):
         raise SpecError(f"{run_dir / 'model'} has Wan's CLIP image branch, which is not supported")
     known = {key: config[key] for key in DitConfig.__dataclass_fields__ if key in config}
-    known |= {"patch_size": tuple(known["patch_size"]), "text_pad_to": run_config.get("text_pad_to", 0)}
+    known |= {"patch_size": tuple(known["patch_size"]), "text_pad_to": padded}
     model = Model(WanDit(DitConfig(**known)), Refiner(**refiner_config))
     model.dit.load_state_dict(load_file(run_dir / "model" / MODEL_FILE), strict=True)
     model.refiner.load_state_dict(load_file(run_dir / "refiner" / REFINER_FILE), strict=True)

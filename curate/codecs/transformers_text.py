@@ -71,8 +71,8 @@ class TransformersTextEncoder:
         A text's numbers do not depend on its neighbours, but for the last bits of a matrix product. Raises
         InputRejected where they are not finite, StageCrashed where the model cannot be loaded or its device used.
         """
-        from curate.codecs._text_model import text_model
         from curate.beating import beating
+        from curate.codecs._text_model import text_model
 
         tell = alive or _nothing
         with beating(tell):

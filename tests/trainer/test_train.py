@@ -320,5 +320,8 @@ def test_a_broken_safetensors_of_another_model_does_not_load(unbroken, tmp_path)
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_bytes((unbroken / name / "config.json").read_bytes())
     save_file(tensors, tmp_path / "model" / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(SpecError, match=r"no trained model .*run\.json"):
+        load_model(tmp_path)
+    (tmp_path / "run.json").write_bytes((unbroken / "run.json").read_bytes())
     with pytest.raises(RuntimeError, match=r"proj_out\.bias"):
         load_model(tmp_path)
