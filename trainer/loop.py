@@ -97,10 +97,9 @@ class Trainer:
     def group_loss(self, model: Model, group: Group) -> tuple[Tensor, Tensor]:
         """Return the weighted squared error of a group, and the count of numbers it is over."""
         x_BCTHW = flow.noised(group.clean_BCTHW, group.noise_BCTHW, group.time_BT)
-        patch_frames = self.config.dims.patch[0]
-        timestep_BK = TIME_SCALE * group.time_BT[:, ::patch_frames]
+        time_BK, *index = (part for part in flow.token_times(group.time_BT) if part is not None)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
-            prediction = model(x_BCTHW, timestep_BK, group.text_BSF, group.text_bias_BS)
+            prediction = model(x_BCTHW, TIME_SCALE * time_BK, group.text_BSF, group.text_bias_BS, *index)
         error = flow.velocity_error(
             self.config.objective, prediction, group.clean_BCTHW, group.noise_BCTHW, group.time_BT
         )
@@ -152,8 +151,9 @@ def build_model(data: TrainingData, config: TrainConfig) -> Model:
 
 def target_numbers(group: Group) -> float:
     """Return the weighted count of numbers that a group is to predict."""
-    frames = float(((~group.known_BT) * group.weight_B[:, None]).sum())
-    return frames * group.clean_BCTHW[0, :, 0].numel()
+    known = group.known_BT
+    parts = float(((~known) * group.weight_B.view(-1, *[1] * (known.ndim - 1))).sum())
+    return parts * (group.clean_BCTHW[0].numel() // known[0].numel())
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

@@ -60,12 +60,12 @@ def test_the_shift_adds_its_logarithm_to_the_logit_once():
         assert np.abs(np.log(moved / (1 - moved)) - logit - math.log(shift)).max() < 1e-10
     plain = flow.draw_times(generator(0, "t"), 100, 0.2, 1.1, 1.0)
     assert np.allclose(flow.draw_times(generator(0, "t"), 100, 0.2, 1.1, 3.0), flow.shifted(plain, 3.0))
-    assert flow.euler_times(4, 3.0).tolist() == pytest.approx([1.0, 0.9, 0.75, 0.5, 0.0])
-    assert flow.euler_times(4, 5.0).tolist()[:4] == pytest.approx([1.0, 0.9375, 0.83333333, 0.625])
+    assert flow.solver_times(4, 3.0).tolist() == pytest.approx([1.0, 0.9, 0.75, 0.5, 0.0])
+    assert flow.solver_times(4, 5.0).tolist()[:4] == pytest.approx([1.0, 0.9375, 0.83333333, 0.625])
 
 
 def euler(velocity, x: torch.Tensor, steps: int) -> torch.Tensor:
-    for now, then in pairwise(flow.euler_times(steps, 1.0)):
+    for now, then in pairwise(flow.solver_times(steps, 1.0)):
         x = x + (then - now) * velocity(x, now)
     return x
 
