@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from curate.errors import SpecError
+
 # The id of "", whose true features stand in for a dropped caption, in training and in guidance alike.
 EMPTY_TEXT_ID = hashlib.sha256(b"").hexdigest()[:32]
 GENERATOR = "rushes"
@@ -23,6 +25,21 @@ def files_sha256(paths: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def init_sha256(folder: Path) -> str:
+    """Return the sha256 over the names and bytes of a folder's JSON and weights: what a run starts from.
+
+    Raises SpecError when there is nothing of the kind.
+    """
+    digest = hashlib.sha256()
+    found = sorted(path for kind in ("*.json", "*.safetensors") for path in folder.rglob(kind))
+    if not found:
+        raise SpecError(f"train.init: {folder} holds no weights")
+    for path in found:
+        with path.open("rb") as file:
+            digest.update(f"{path.relative_to(folder)} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()
 
 

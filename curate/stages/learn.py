@@ -29,9 +29,11 @@ _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": 
 def train_key(plan: Plan, content: str) -> str:
     """Key of a training run: its data, and its configuration without what only schedules it."""
     from trainer.config import SCHEDULING, VERSION
+    from trainer.provenance import init_sha256
 
     config = plan.spec.train.model_dump(mode="json", exclude=set(SCHEDULING))
-    return plan.snapshot_key("train", [VERSION, content, config])
+    start = [] if plan.spec.train.init is None else [init_sha256(Path(plan.spec.train.init))]
+    return plan.snapshot_key("train", [VERSION, content, config, *start])
 
 
 def sample_key(plan: Plan, train: str, requests: Any) -> str:

@@ -1,0 +1,62 @@
+"""Clips of any sizes as one sequence, none of which sees another: the numbers of each alone, in one pass.
+
+Legend: C channels, T latent frames, H, W; L tokens of all clips, S words of all texts, F features, P patch numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainer.attention import Segments
+from trainer.dit import Spread, WanDit
+from trainer.flow import token_times
+from trainer.rope import rotations
+
+
+@dataclass(frozen=True)
+class PackedClip:
+    """A noised clip, its times (in 0 to 1000) and its text, which has no padding.
+
+    Times are one a frame, (T,), or one a token, (T, h, w).
+    """
+
+    latent_CTHW: Tensor
+    timestep: Tensor
+    text_SF: Tensor
+
+
+def forward_packed(dit: WanDit, clips: Sequence[PackedClip]) -> list[Tensor]:
+    """Return the prediction for each clip, (C, T, H, W), float32.
+
+    Wan's padded words are there literally: flash attention knows no bias. Raises ValueError on latents that cannot be
+    cut into patches.
+    """
+    device = clips[0].latent_CTHW.device
+    cuts = [dit.patches(clip.latent_CTHW[None]) for clip in clips]
+    lengths = [patches_1LP.shape[1] for patches_1LP, _ in cuts]
+    texts = [_padded(clip.text_SF, dit.config.text_pad_to) for clip in clips]
+    times, places, before = [], [], 0
+    for clip, length in zip(clips, lengths, strict=True):
+        time_1K, index = token_times(clip.timestep[None])
+        frames = torch.arange(time_1K.shape[1], device=device)
+        index_L = frames.repeat_interleave(length // len(frames)) if index is None else index[0]
+        times.append(time_1K[0])
+        places.append(index_L + before)
+        before += time_1K.shape[1]
+    words = [len(text_SF) for text_SF in texts]
+    pack = Segments.of(lengths, lengths, device), Segments.of(lengths, words, device)
+    positions = torch.cat([rotations(grid, dit.config.attention_head_dim, device) for _, grid in cuts])
+    predicted_1LP = dit.through(
+        torch.cat([patches for patches, _ in cuts], dim=1), torch.cat(times)[None], torch.cat(texts)[None], None,
+        Spread(torch.cat(places)[None]), positions, pack,
+    )  # fmt: skip
+    parts = predicted_1LP.split(lengths, dim=1)
+    return [dit.unpatched(part, grid)[0] for part, (_, grid) in zip(parts, cuts, strict=True)]
+
+
+def _padded(text_SF: Tensor, count: int) -> Tensor:
+    return torch.cat([text_SF, text_SF.new_zeros(max(0, count - len(text_SF)), text_SF.shape[1])])
