@@ -2,13 +2,14 @@
 
 The rate is that of the model's own matmuls, each shape and layout alone, in the same run: `python -m benchmarks.mfu`.
 A step is forward, backward, clipping, optimizers and average over prepared tensors; the loop is `trainer.train` with
-its data, log and checkpoints. Give the machine nothing else to do.
+its data, log and checkpoints, and the allocator keeps memory as it does in a run. Give the machine nothing else to do.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import statistics
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from curate.codecs import latent_codec, text_encoder
 from curate.codecs.bf16 import encode_bf16
 from curate.dataset.reader import Dataset
 from curate.dataset.shards import write_dataset
+from curate.stages.learn import _KEEP_MEMORY
 from trainer.config import TrainConfig
 from trainer.data import Group, TrainingData
 from trainer.flops import measured_peak
@@ -157,6 +159,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print nothing but the result")
     args = parser.parse_args()
+    if not _KEEP_MEMORY.keys() <= os.environ.keys():
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.mfu", *sys.argv[1:]], os.environ | _KEEP_MEMORY)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), args.threads, args.seed)
     step, loop = (found["flops"] / found[name] / found["rate"] for name in ("step", "loop"))
