@@ -31,7 +31,7 @@ def parity(folder: Path, dit: WanDit) -> dict[str, Any] | str:
     with warnings.catch_warnings(), torch.no_grad():
         # diffusers' imports raise deprecation warnings of their own dependencies.
         warnings.simplefilter("ignore")
-        from diffusers import WanTransformer3DModel
+        from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 
         theirs = WanTransformer3DModel.from_pretrained(folder, torch_dtype=torch.float32).eval()
         padding = max(0, dit.config.text_pad_to - text_BSF.shape[1])

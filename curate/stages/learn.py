@@ -113,6 +113,17 @@ def requests_of(plan: Plan) -> list[dict[str, Any]]:
     return [json.loads(request.model_dump_json(exclude_none=True)) for request in requests]
 
 
+def refuse_missing_weights(plan: Plan) -> None:
+    """Refuse before the first hour is spent when the weights to start from are not there.
+
+    Raises:
+        SpecError: `train.init` names a folder without weights.
+    """
+    init = plan.spec.train.init
+    if init is not None and not any(Path(init).rglob("*.safetensors")):
+        raise SpecError(f"train.init: {init} holds no weights")
+
+
 def refuse_unfit_requests(plan: Plan) -> None:
     """Refuse before the training what the sampler would refuse after it.
 
