@@ -83,8 +83,8 @@ def attend_pack(query_1NLd: Tensor, key_1NSd: Tensor, value_1NSd: Tensor, segmen
     keys, values = (x_1NSd[0].split(segments.keys, dim=1) for x_1NSd in (key_1NSd, value_1NSd))
     out: list[Tensor] = [query_1NLd] * len(queries)
     for places in alike.values():
-        group = (torch.stack([parts[place] for place in places]) for parts in (queries, keys, values))
-        for place, part in zip(places, attend(*group, None), strict=True):
+        query, key, value = (torch.stack([parts[place] for place in places]) for parts in (queries, keys, values))
+        for place, part in zip(places, attend(query, key, value, None), strict=True):
             out[place] = part
     return torch.cat(out, dim=1)[None]
 
