@@ -28,16 +28,22 @@ def files_sha256(paths: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def init_sha256(folder: Path) -> str:
-    """Return the sha256 over the names and bytes of a folder's JSON and weights: what a run starts from.
+def init_files(folder: Path) -> list[Path]:
+    """Return the JSON files and weights of a model to start from, without the rest of its pipeline.
 
-    Raises SpecError when there is nothing of the kind.
+    Raises SpecError when there are no weights.
     """
-    digest = hashlib.sha256()
-    found = sorted(path for kind in ("*.json", "*.safetensors") for path in folder.rglob(kind))
-    if not found:
+    kinds = ("*.json", "*.safetensors", "transformer/*.json", "transformer/*.safetensors")
+    found = sorted(path for kind in kinds for path in folder.glob(kind))
+    if not any(path.suffix == ".safetensors" for path in found):
         raise SpecError(f"train.init: {folder} holds no weights")
-    for path in found:
+    return found
+
+
+def init_sha256(folder: Path) -> str:
+    """Return the sha256 over the names and bytes of what a run starts from."""
+    digest = hashlib.sha256()
+    for path in init_files(folder):
         with path.open("rb") as file:
             digest.update(f"{path.relative_to(folder)} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()

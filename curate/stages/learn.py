@@ -119,9 +119,10 @@ def refuse_missing_weights(plan: Plan) -> None:
     Raises:
         SpecError: `train.init` names a folder without weights.
     """
-    init = plan.spec.train.init
-    if init is not None and not any(Path(init).rglob("*.safetensors")):
-        raise SpecError(f"train.init: {init} holds no weights")
+    from trainer.provenance import init_files
+
+    if plan.spec.train.init is not None:
+        init_files(Path(plan.spec.train.init))
 
 
 def refuse_unfit_requests(plan: Plan) -> None:

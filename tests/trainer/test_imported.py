@@ -23,6 +23,7 @@ from trainer.imported import FILE, TEXT_PAD_TO, diffusers_name, load_wan
 from trainer.inputs import opencv_frames, plan_job
 from trainer.loop import Trainer
 from trainer.parity import LIMIT, NOT_RUN, parity
+from trainer.provenance import init_sha256
 from trainer.sample import Run, denoise
 from trainer.train import train
 
@@ -115,6 +116,10 @@ def test_every_layout_gives_the_same_weights(wan, tmp_path):
     shutil.copytree(wan, tmp_path / "pipeline" / "transformer")
     index = {"_class_name": "WanPipeline", "transformer_2": [None, None], "boundary_ratio": None}
     (tmp_path / "pipeline" / "model_index.json").write_text(json.dumps(index))
+    digest = init_sha256(tmp_path / "pipeline")
+    (tmp_path / "pipeline" / "text_encoder").mkdir()
+    (tmp_path / "pipeline" / "text_encoder" / "model.safetensors").write_bytes(b"not what is trained")
+    assert init_sha256(tmp_path / "pipeline") == digest
     WanTransformer3DModel.from_pretrained(wan).save_pretrained(tmp_path / "shards", max_shard_size="20KB")
     assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 1
     backwards = {diffusers_name(name): name for name in own_names()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import pytest
 import torch
 from torch import Tensor
@@ -73,23 +71,17 @@ def test_what_other_clips_hold_does_not_matter_in_any_bit():
     assert not torch.equal(before[1], after[1])
 
 
-def flex(query, key, value, query_offsets, key_offsets, most_queries, most_keys) -> Tensor:
-    """torch's FlexAttention with the signature of `varlen_attn`, which has no CPU kernel: a mask over clips."""
-    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
-
+def masked(query, key, value, query_offsets, key_offsets, most_queries, most_keys) -> Tensor:
+    """All clips at once under a mask, with the signature of `varlen_attn`, which has no CPU kernel."""
     assert most_queries == int(query_offsets.diff().max())
     assert most_keys == int(key_offsets.diff().max())
     owner_L, owner_S = (
         torch.repeat_interleave(torch.arange(len(offsets) - 1), offsets.diff().long())
         for offsets in (query_offsets, key_offsets)
     )
-    mask = create_block_mask(
-        lambda b, h, q, k: owner_L[q] == owner_S[k], None, None, len(query), len(key), device="cpu"
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it would rather be compiled
-        out = flex_attention(*(x.transpose(0, 1)[None] for x in (query, key, value)), block_mask=mask)
-    return out[0].transpose(0, 1)
+    mask = owner_L[:, None] == owner_S[None]
+    parts = (x.transpose(0, 1)[None] for x in (query, key, value))
+    return torch.nn.functional.scaled_dot_product_attention(*parts, attn_mask=mask)[0].transpose(0, 1)
 
 
 @pytest.mark.parametrize("limit", [0, attention.PLAIN_ATTENTION_SCORES])
@@ -99,7 +91,7 @@ def test_the_flash_layout_and_the_grouped_calls_agree_with_a_masked_whole(limit,
     segments = Segments.of([5, 3, 5, 1], [2, 7, 2, 4], torch.device("cpu"))
     query, key, value = (torch.randn(1, 2, length, 16) for length in (14, 15, 15))
     grouped = attend_pack(query, key, value, segments)
-    assert (flash(query, key, value, segments, flex) - grouped).abs().max() <= 1e-5
+    assert (flash(query, key, value, segments, masked) - grouped).abs().max() <= 1e-5
     first = attend(query[:, :, :5], key[:, :, :2], value[:, :, :2], None)
     assert (grouped[:, :, :5] - first).abs().max() <= 1e-6
 
@@ -108,7 +100,7 @@ def test_a_pack_through_the_flash_layout_gives_the_model_the_same_numbers(monkey
     dit, given = model(attention_head_dim=16), clips()
     with torch.no_grad():
         wanted = forward_packed(dit, given)
-        monkeypatch.setattr(attention, "attend_pack", lambda q, k, v, segments: flash(q, k, v, segments, flex))
+        monkeypatch.setattr(attention, "attend_pack", lambda q, k, v, segments: flash(q, k, v, segments, masked))
         got = forward_packed(dit, given)
     assert max(float((a - b).abs().max()) for a, b in zip(got, wanted, strict=True)) <= 1e-5
 

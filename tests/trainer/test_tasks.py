@@ -56,7 +56,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["velocity", "x0"])
-def run(request, tmp_path_factory) -> Run:
+def run_dir(request, tmp_path_factory) -> Path:
     made = tmp_path_factory.mktemp("tasks")
     settings = TrainConfig.model_validate({
         "model": TINY.model_dump(), "steps": 3, "batch": 4, "warmup": 0, "threads": 1, "precision": "fp32", "lr": 0.01,
@@ -64,7 +64,12 @@ def run(request, tmp_path_factory) -> Run:
         "tasks": {"t2v": 0.4, "first_last": 0.3, "inpaint": 0.3}, "times": "mode",
         "shift": {"base_tokens": 1, "base": 1.0, "max_tokens": 48, "max": 4.0},
     })  # fmt: skip
-    return Run.open(train(tiny_dataset(made / "d", ((FRAMES, SIDE),) * 3).path, made / "r", settings).out_dir)
+    return train(tiny_dataset(made / "d", ((FRAMES, SIDE),) * 3).path, made / "r", settings).out_dir
+
+
+@pytest.fixture(scope="module")
+def run(run_dir) -> Run:
+    return Run.open(run_dir)
 
 
 def asked(folder: Path, task: str, said: dict[str, Any], **more: Any) -> SampleRequest:
@@ -153,7 +158,7 @@ def test_what_ends_a_clip_is_encoded_as_what_ends_a_clip(run, folder):
     assert np.allclose(job.clean_CTHW[:, [0, 2]], encoded(run, video)[:, [0, 2]], atol=1e-5)
 
 
-def test_an_image_is_painted_into_as_an_image(run, folder, tmp_path):
+def test_an_image_is_painted_into_as_an_image(run, run_dir, folder, tmp_path):
     request = asked(folder, "inpaint", {"image": "a.png", "mask": "mask.png"})
     job = planned(run, request)
     assert job.known_T.tolist() == [[[True, True], [False, True]]]
@@ -162,15 +167,9 @@ def test_an_image_is_painted_into_as_an_image(run, folder, tmp_path):
     assert np.array_equal(out[:, :, :2], wanted[:, :, :2])
     assert not (out[:, :, 2:, :2] == wanted[:, :, 2:, :2]).any()
     clip = asked(folder, "loop", {"image": "a.png"})
-    assert [line["path"] for line in sample(run_dir_of(run, tmp_path), [request, clip], tmp_path / "s", CONFIG)] == [
+    assert [line["path"] for line in sample(run_dir, [request, clip], tmp_path / "s", CONFIG)] == [
         "000.png", "001.mp4",
     ]  # fmt: skip
-
-
-def run_dir_of(run: Run, tmp_path: Path) -> Path:
-    """Train the run of `run`'s config again: `Run` does not say where it lies."""
-    data = tiny_dataset(tmp_path / "d", ((FRAMES, SIDE),) * 3).path
-    return train(data, tmp_path / "r", TrainConfig.model_validate(run.card["config"])).out_dir
 
 
 @pytest.mark.parametrize(
