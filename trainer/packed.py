@@ -10,10 +10,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from trainer.attention import Segments
+from trainer.checkpoint import Model
 from trainer.dit import Spread, WanDit
 from trainer.flow import token_times
+from trainer.grid import with_coordinates
 from trainer.rope import rotations
 
 
@@ -56,6 +59,22 @@ def forward_packed(dit: WanDit, clips: Sequence[PackedClip]) -> list[Tensor]:
     )  # fmt: skip
     parts = predicted_1LP.split(lengths, dim=1)
     return [dit.unpatched(part, grid)[0] for part, (_, grid) in zip(parts, cuts, strict=True)]
+
+
+def model_packed(model: Model, clips: Sequence[PackedClip]) -> list[Tensor]:
+    """`forward_packed` of a whole model: coordinates are added, and the refiner reads the texts as a padded batch."""
+    dit = model.dit
+    texts = [clip.text_SF for clip in clips]
+    text_BSF = pad_sequence(texts, batch_first=True)
+    words_B = torch.tensor([len(text) for text in texts], device=text_BSF.device)
+    beyond = torch.arange(text_BSF.shape[1], device=text_BSF.device)[None] >= words_B[:, None]
+    refined = model.refiner(text_BSF, torch.zeros_like(text_BSF[..., 0]).masked_fill(beyond, -torch.inf))
+    more = dit.config.in_channels > dit.config.out_channels
+    ready = [
+        PackedClip(with_coordinates(clip.latent_CTHW[None])[0] if more else clip.latent_CTHW, clip.timestep, text)
+        for clip, text in zip(clips, (row[: len(text)] for row, text in zip(refined, texts, strict=True)), strict=True)
+    ]
+    return forward_packed(dit, ready)
 
 
 def _padded(text_SF: Tensor, count: int) -> Tensor:

@@ -8,8 +8,11 @@ from torch import Tensor
 
 from trainer import attention
 from trainer.attention import Segments, attend, attend_pack, flash
+from trainer.checkpoint import Model
 from trainer.dit import DitConfig, WanDit
-from trainer.packed import PackedClip, forward_packed
+from trainer.grid import CHANNELS
+from trainer.packed import PackedClip, forward_packed, model_packed
+from trainer.refiner import Refiner
 
 CONFIG = DitConfig(
     num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4, text_dim=16, ffn_dim=32, num_layers=2,
@@ -59,6 +62,20 @@ def test_outputs_and_gradients_of_a_pack_are_those_of_each_clip_alone(text_pad_t
     ]
     assert max(float((a - b).abs().max()) for a, b in zip(*gradients, strict=True)) <= 1e-5
     assert min(float(b.abs().max()) for b in gradients[1]) > 0
+
+
+def test_a_whole_model_in_a_pack_gives_what_it_gives_each_clip_alone():
+    torch.manual_seed(0)
+    refiner = Refiner(16, 32, 2)
+    whole = Model(model(in_channels=4 + CHANNELS, text_dim=32), refiner)
+    given = clips()
+    with torch.no_grad():
+        for clip, out in zip(given, model_packed(whole, given), strict=True):
+            bias = torch.zeros(1, len(clip.text_SF))
+            times = clip.timestep.reshape(1, -1)
+            alone = whole(clip.latent_CTHW[None], times, clip.text_SF[None], bias)[0]
+            assert (alone - out).abs().max() <= 1e-5
+            assert alone.abs().max() > 0.1
 
 
 def test_what_other_clips_hold_does_not_matter_in_any_bit():
