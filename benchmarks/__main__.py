@@ -10,6 +10,7 @@ ALL = (
     "kill_resume",
     "engines",
     "resume_training",
+    "mfu",
     "real_footage",
     "duplicates",
     "shapes_prompts",

@@ -99,8 +99,8 @@ def _plain(value: Any) -> Any:
 
 
 def absolute(spec: Spec) -> Spec:
-    """The same spec with local source paths (globs too), files of screens, the model that tests captions and the output
-    absolute: the same from any folder.
+    """The same spec with local source paths (globs too), files of screens, the model that tests captions, first weights
+    and the output absolute: the same from any folder.
     """
     sources = tuple(
         source.model_copy(update={"path": _anchored(source.path)})
@@ -115,7 +115,11 @@ def absolute(spec: Spec) -> Spec:
     if caption is not None and caption.match is not None:
         match = caption.match.model_copy(update={"model": _here(caption.match.model)})
         stages = stages.model_copy(update={"caption": caption.model_copy(update={"match": match})})
-    return spec.model_copy(update={"sources": sources, "stages": stages, "output": str(Path(spec.output).absolute())})
+    train = spec.train
+    if train is not None and train.init is not None:
+        train = train.model_copy(update={"init": _here(train.init)})
+    output = str(Path(spec.output).absolute())
+    return spec.model_copy(update={"sources": sources, "stages": stages, "train": train, "output": output})
 
 
 # Parameters of screens that may name a file or a folder.

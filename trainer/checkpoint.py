@@ -36,10 +36,12 @@ class Model(nn.Module):
         super().__init__()
         self.dit, self.refiner = dit, refiner
 
-    def forward(self, x_BCTHW: Tensor, timestep_BK: Tensor, text_BSF: Tensor, bias_BS: Tensor) -> Tensor:
+    def forward(
+        self, x_BCTHW: Tensor, timestep_BK: Tensor, text_BSF: Tensor, bias_BS: Tensor, index_BL: Tensor | None = None
+    ) -> Tensor:
         if self.dit.config.in_channels > self.dit.config.out_channels:
             x_BCTHW = with_coordinates(x_BCTHW)
-        return self.dit(x_BCTHW, timestep_BK, self.refiner(text_BSF, bias_BS), bias_BS)
+        return self.dit(x_BCTHW, timestep_BK, self.refiner(text_BSF, bias_BS), bias_BS, index_BL)
 
 
 def save_checkpoint(out_dir: Path, step: int, run_key: str, parts: dict[str, dict[str, Tensor]], keep: int) -> Path:

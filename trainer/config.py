@@ -1,4 +1,4 @@
-"""What a training run and a sampling run can be told: the `train:` and `sample:` sections of the spec.
+"""What a training run can be told: the `train:` section of the spec. That of `sample:` is in requests.py.
 
 No torch here: the spec is read long before a model is built. Where and how a run is scheduled is not in here.
 """
@@ -6,85 +6,46 @@ No torch here: the spec is read long before a model is built. Where and how a ru
 from __future__ import annotations
 
 import json
-from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from curate.errors import SpecError
+from trainer.requests import FILES, SampleConfig, SampleRequest, first_error, read_requests
+from trainer.sizes import MODELS, Frozen, ModelConfig, ModelName, Positive, Shift, shift_at
+
+__all__ = [
+    "FILES",
+    "MODELS",
+    "ModelConfig",
+    "SampleConfig",
+    "SampleRequest",
+    "TrainConfig",
+    "read_config",
+    "read_requests",
+]
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(gt=0)]
+# Wan was trained on texts padded with zeros to this many tokens, and attends to all of them.
+TEXT_PAD_TO = 512
 VERSION = 4  # part of the key of a training run: raise it when the same config and data give another model
-REFINER_HEADS = 4  # of the text refiner (refiner.py); its width is shared out among them
-# A request's key this like a known one (difflib's ratio) is taken for a slip of the keyboard.
-_NEAR_MISS = 0.8
 # What does not change the numbers of a run, and may differ when it goes on.
 SCHEDULING = frozenset(
     {"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened", "allow_uncalibrated",
-     "require_policy"}
+     "require_policy", "peak_tflops"}
 )  # fmt: skip
-TaskName = Literal["t2v", "i2v", "extend", "infill"]
+TaskName = Literal["t2v", "i2v", "first_last", "extend", "infill", "inpaint"]
 CaptionKind = Literal["short", "dense", "original"]
 
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+_Config = TypeVar("_Config", bound=Frozen)
 
 
-_Config = TypeVar("_Config", bound=_Frozen)
-
-
-class ModelConfig(_Frozen):
-    """Dimensions of the transformer; width is heads * head_dim. `patch` is (time, height, width) in latents.
-
-    With the velocity objective a token carries its patch's noise through the whole depth, so the width should exceed
-    channels * patch numbers. That is an argument, not an ablation.
-    """
-
-    layers: Positive = 4
-    heads: Positive = 6
-    head_dim: Annotated[int, Field(ge=6, multiple_of=2)] = 32
-    ffn_dim: Positive = 768
-    patch: tuple[Positive, Positive, Positive] = (1, 2, 2)
-    coordinates: bool = True  # input channels that say where in the clip a token lies (grid.py)
-    refiner_layers: Annotated[int, Field(ge=0)] = 1
-    refiner_dim: Annotated[int, Field(gt=0, multiple_of=REFINER_HEADS)] = 128
-
-    @field_validator("patch")
-    @classmethod
-    def _one_latent_frame(cls, patch: tuple[int, int, int]) -> tuple[int, int, int]:
-        if patch[0] != 1:
-            raise ValueError(
-                f"a patch of {patch[0]} latent frames cannot be trained: known frames and times are per latent frame,"
-                " so the first number must be 1"
-            )
-        return patch
-
-    @property
-    def dim(self) -> int:
-        """Width of the transformer."""
-        return self.heads * self.head_dim
-
-
-# Named sizes. xs is for a CPU and minutes; s and b follow DiT-S and DiT-B; 1.3b is Wan2.1's small one,
-# whose input has no coordinates.
-MODELS: dict[str, ModelConfig] = {
-    "dit-xs": ModelConfig(),
-    "dit-s": ModelConfig(layers=12, heads=6, head_dim=64, ffn_dim=1536, refiner_layers=2, refiner_dim=256),
-    "dit-b": ModelConfig(layers=12, heads=12, head_dim=64, ffn_dim=3072, refiner_layers=2, refiner_dim=512),
-    "dit-l": ModelConfig(layers=24, heads=16, head_dim=64, ffn_dim=4096, refiner_layers=2, refiner_dim=512),
-    "dit-1.3b": ModelConfig(
-        layers=30, heads=12, head_dim=128, ffn_dim=8960, coordinates=False, refiner_layers=2, refiner_dim=1024
-    ),
-}
-
-
-class TrainConfig(_Frozen):
+class TrainConfig(Frozen):
     """A training run. Two runs with equal configs and equal datasets are the same run, wherever they stop."""
 
-    model: Literal["dit-xs", "dit-s", "dit-b", "dit-l", "dit-1.3b"] | ModelConfig = "dit-xs"
+    model: ModelName | ModelConfig = "dit-xs"
+    init: str | None = None  # a folder with Wan's weights to start from, of the sizes that `model` says (imported.py)
     steps: Positive = 1000
     batch: Positive = 64
     optimizer: Literal["muon", "adamw"] = "muon"  # muon: for the matrices; the rest is always adamw's
@@ -99,9 +60,11 @@ class TrainConfig(_Frozen):
     tasks: dict[TaskName, Annotated[float, Field(ge=0)]] = {"t2v": 0.6, "i2v": 0.2, "extend": 0.1, "infill": 0.1}
     independent_times: Share = 0.2  # share of the clips whose latent frames each draw their own time
     objective: Literal["velocity", "x0"] = "velocity"
+    times: Literal["logit_normal", "uniform", "mode"] = "logit_normal"
     time_mean: float = 0.0  # of the logit-normal times
     time_std: Annotated[float, Field(gt=0)] = 1.0
-    shift: Annotated[float, Field(gt=0)] = 3.0  # of the times towards noise; chosen, not ablated
+    mode_scale: Annotated[float, Field(ge=-1, le=1.75)] = 1.29  # of `times: mode`; the middle is drawn more above 0
+    shift: Shift = 3.0  # of the times towards noise; chosen, not ablated
     whiten: Share = 0.5  # latents are divided by std ** whiten: 1 gives every channel unit variance, 0 keeps energies
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     checkpoint_every: Positive = 500
@@ -110,6 +73,7 @@ class TrainConfig(_Frozen):
     eval_every: Annotated[int, Field(ge=0)] = 0
     eval_clips: Annotated[int, Field(ge=0)] = 0  # held out of training
     threads: Annotated[int, Field(ge=0)] = 0  # 0: what torch finds
+    peak_tflops: Annotated[float, Field(gt=0)] | None = None  # what `mfu` is a share of; None: measured at the start
     seed: Annotated[int, Field(ge=0)] = 0
     text_encoder: str | None = None  # of the dataset's; None for its first
     text_pad_to: Annotated[int, Field(ge=0)] = 0  # tokens that texts are padded to as Wan's are: 512 for its weights
@@ -125,75 +89,25 @@ class TrainConfig(_Frozen):
             raise ValueError("tasks: at least one task needs a probability above 0")
         return self
 
+    @model_validator(mode="after")
+    def _imported(self) -> TrainConfig:
+        if self.init is not None and self.dims.coordinates:
+            raise ValueError("init: Wan's input has no coordinates: `model` needs `coordinates: false`")
+        return self
+
+    @property
+    def padded_to(self) -> int:
+        """Tokens that texts are padded to: as was said, and as Wan's weights were trained where they are the start."""
+        return TEXT_PAD_TO if self.init is not None else self.text_pad_to
+
     @property
     def dims(self) -> ModelConfig:
         """The model's dimensions, named or given."""
         return MODELS[self.model] if isinstance(self.model, str) else self.model
 
-
-class SampleRequest(BaseModel):
-    """One clip to make. What is None comes from SampleConfig, then from the run's own data.
-
-    Other keys are carried over to prompts.jsonl, except those that would be taken for a setting: SampleConfig's own,
-    which hold for all clips, and near misses of the keys below.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=(), allow_inf_nan=False)
-
-    prompt: str
-    task: Literal["t2v", "i2v", "extend", "image"] = "t2v"
-    seed: Annotated[int, Field(ge=0)] | None = None
-    width: Positive | None = None
-    height: Positive | None = None
-    frames: Positive | None = None
-    seconds: Annotated[float, Field(gt=0)] | None = None
-    image: str | None = None  # i2v: an image, the first frame
-    video: str | None = None  # i2v: its first frame; extend: its first `given_frames` frames
-    given_frames: Positive | None = None
-
-    @model_validator(mode="after")
-    def _inputs(self) -> SampleRequest:
-        if self.task == "i2v" and (self.image is None) == (self.video is None):
-            raise ValueError("i2v needs `image` or `video`, and not both")
-        if self.task == "extend" and (self.video is None or self.image is not None):
-            raise ValueError("extend needs `video`, and takes no `image`")
-        for name, tasks in (("image", ("i2v",)), ("video", ("i2v", "extend")), ("given_frames", ("extend",))):
-            if getattr(self, name) is not None and self.task not in tasks:
-                raise ValueError(f"`{name}` says nothing to {self.task}: it is for `task: {' or '.join(tasks)}`")
-        if self.task == "image" and (self.frames or self.seconds):
-            raise ValueError("an image has no `frames` or `seconds`")
-        if self.frames is not None and self.seconds is not None:
-            raise ValueError("give `frames` or `seconds`, not both")
-        return self
-
-    @model_validator(mode="after")
-    def _carried(self) -> SampleRequest:
-        for key in self.model_extra or {}:
-            if key in SampleConfig.model_fields:
-                raise ValueError(f"`{key}` holds for all samples: write it under `sample:`, not in a request")
-            for known in type(self).model_fields:
-                # `prompt_id` is a key of its own, not a misspelt `prompt`.
-                alike = SequenceMatcher(None, key, known).ratio() >= _NEAR_MISS
-                if alike and not key.startswith(f"{known}_"):
-                    raise ValueError(f"unknown key `{key}`: did you mean `{known}`?")
-        return self
-
-
-class SampleConfig(_Frozen):
-    """How clips are made. `prompts`: texts and requests, or the path of a JSONL file with one request a line."""
-
-    prompts: list[str | SampleRequest] | str = []
-    steps: Positive = 24
-    guidance: Annotated[float, Field(ge=0)] = 3.0
-    shift: Annotated[float, Field(gt=0)] | None = None  # None: the training run's
-    seed: Annotated[int, Field(ge=0)] = 0
-    width: Positive | None = None
-    height: Positive | None = None
-    seconds: Annotated[float, Field(gt=0)] | None = None
-    batch: Positive = 32
-    crf: Annotated[int, Field(ge=0, le=51)] = 12
-    precision: Literal["fp32", "bf16"] = "fp32"
-    threads: Annotated[int, Field(ge=0)] = 0
+    def shift_of(self, shape_CTHW: tuple[int, ...]) -> float:
+        """The shift of the times of a clip whose latent has this shape."""
+        return shift_at(self.shift, self.dims.tokens(shape_CTHW))
 
 
 def read_config(path: Path | None, kind: type[_Config]) -> _Config:
@@ -205,51 +119,4 @@ def read_config(path: Path | None, kind: type[_Config]) -> _Config:
     except OSError as error:
         raise SpecError(f"cannot read {path}: {error}") from error
     except ValueError as error:
-        raise SpecError(f"{path}: {_first_error(error)}") from error
-
-
-def read_requests(prompts: list[str | SampleRequest] | str, base: Path | None = None) -> list[SampleRequest]:
-    """Return the requests of `SampleConfig.prompts`; a file's inputs are relative to it, inline ones to `base`.
-
-    Raises SpecError that names the file and the line, or the input that is not there.
-    """
-    if not isinstance(prompts, str):
-        requests = [SampleRequest(prompt=p) if isinstance(p, str) else p for p in prompts]
-        return [_resolved(request, base, f"sample.prompts.{place}") for place, request in enumerate(requests)]
-    path = Path(prompts) if base is None else base / prompts
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"sample.prompts: cannot read {path}: {error}") from error
-    requests = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            request = SampleRequest.model_validate(json.loads(line))
-        except (ValueError, ValidationError) as error:
-            raise SpecError(f"{path}:{number}: {_first_error(error)}") from error
-        requests.append(_resolved(request, path.parent, f"{path}:{number}"))
-    return requests
-
-
-def _resolved(request: SampleRequest, base: Path | None, where: str) -> SampleRequest:
-    """Make the paths of the inputs relative to `base`, and look that files are there before anything is made."""
-    update: dict[str, Any] = {}
-    for name in ("image", "video"):
-        value = getattr(request, name)
-        if value is None:
-            continue
-        path = Path(value) if base is None else base / value
-        if not path.is_file():
-            raise SpecError(f"{where}: {name}: there is no file {path}")
-        update[name] = str(path)
-    return request.model_copy(update=update)
-
-
-def _first_error(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return f"{where + ': ' if where else ''}{first['msg']}"
-    return f"not a JSON object ({error})"
+        raise SpecError(f"{path}: {first_error(error)}") from error

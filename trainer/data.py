@@ -15,7 +15,7 @@ from torch import Tensor
 
 from curate.dataset.reader import Dataset
 from curate.errors import SpecError
-from trainer.conditioning import draw_known
+from trainer.conditioning import draw_known, stack, where_unknown
 from trainer.config import CaptionKind, TrainConfig
 from trainer.draws import generator, step_members, weighted_choice
 from trainer.flow import draw_times
@@ -33,12 +33,22 @@ class Normaliser:
     scale_C: np.ndarray
 
     @classmethod
-    def from_card(cls, card: dict[str, Any], whiten: float) -> Normaliser:
-        """Read the dataset's mean and std. Raises SpecError when the dataset has no clips."""
+    def from_card(cls, card: dict[str, Any], whiten: float, imported: bool = False) -> Normaliser:
+        """Read the dataset's mean and std. Raises SpecError when the dataset has no clips.
+
+        Imported weights know latents normalised by their codec, and get those as they are.
+        """
         stats = card["latent_stats"]
         if stats is None:
             raise SpecError("the dataset holds no clips: nothing was kept")
         mean, std = np.array(stats["mean"]), np.array(stats["std"])
+        normalised = card.get("codec", {}).get("normalised")
+        if imported and normalised:
+            return cls(np.zeros(len(mean), np.float32), np.ones(len(mean), np.float32))
+        if imported and normalised is not None:
+            raise SpecError(
+                "train.init: its weights know normalised latents: encode with the codec's `normalise: true`"
+            )
         std = np.maximum(std, SMALLEST_STD_SHARE * max(float(std.max()), 1e-12))
         scale = std**whiten * np.sqrt(np.mean(std ** (2 - 2 * whiten)))
         return cls(mean.astype(np.float32), scale.astype(np.float32))
@@ -60,6 +70,8 @@ class Normaliser:
 @dataclass(frozen=True)
 class Group:
     """Clips of one shape. `time_BT` is 0 where `known_BT`; `text_bias_BS` is -inf at padding.
+
+    Times and known are of tokens, (B, T, h, w), where a clip of the group is inpainted.
 
     `captions` are the kinds of the clips' captions, "empty" where there is none or it was dropped; `fell_back`
     where a kind was drawn that the clip does not have.
@@ -97,13 +109,13 @@ class TrainingData:
 
     def __init__(self, dataset: Dataset, config: TrainConfig) -> None:
         self.dataset, self.config = dataset, config
-        self.normaliser = Normaliser.from_card(dataset.card, config.whiten)
+        self.normaliser = Normaliser.from_card(dataset.card, config.whiten, imported=config.init is not None)
         if not dataset.has_text(EMPTY_TEXT_ID):
             raise SpecError(f"{dataset.path} lacks the features of the empty text: export it again")
-        if 0 < config.text_pad_to < dataset.longest_text:
+        if 0 < config.padded_to < dataset.longest_text:
             raise SpecError(
-                f"{dataset.path} has a text of {dataset.longest_text} tokens, and train.text_pad_to is "
-                f"{config.text_pad_to}: encode with `max_tokens: {config.text_pad_to}`, or pad to more"
+                f"{dataset.path} has a text of {dataset.longest_text} tokens, and texts are padded to "
+                f"{config.padded_to}: encode with `max_tokens: {config.padded_to}`, or pad to more"
             )
         by_id = sorted(range(len(dataset)), key=lambda row: dataset.clip_ids[row])
         held = self._held_sources(by_id)
@@ -163,18 +175,21 @@ class TrainingData:
 
     def draw(self, row: int, epoch: int) -> Draw:
         """Draw the caption, its dropout, the task and the times of a clip in an epoch: a pure function."""
-        config, frames = self.config, self.dataset.shape(row)[1]
+        config, shape, patch = self.config, self.dataset.shape(row), self.config.dims.patch
+        frames, tokens_hw = shape[1], (shape[2] // patch[1], shape[3] // patch[2])
         rng = generator(config.seed, "draw", epoch, self.dataset.clip_ids[row])
         captions = self._captions[row]
         dropped = rng.random() < config.text_dropout
         kind, fell_back = self._kind(rng, captions)
         independent = rng.random() < config.independent_times
-        times = draw_times(rng, frames, config.time_mean, config.time_std, config.shift)
-        known = draw_known(rng, {str(k): v for k, v in config.tasks.items()}, frames)
+        times = draw_times(
+            rng, frames, config.time_mean, config.time_std, config.shift_of(shape), config.times, config.mode_scale
+        )
+        known = draw_known(rng, {str(k): v for k, v in config.tasks.items()}, frames, tokens_hw)
         times = times if independent else np.full(frames, times[0])
         if dropped or kind is None:
-            return Draw(EMPTY_TEXT_ID, "empty", fell_back, np.where(known, 0.0, times), known)
-        return Draw(captions[kind], kind, fell_back, np.where(known, 0.0, times), known)
+            return Draw(EMPTY_TEXT_ID, "empty", fell_back, where_unknown(times, known), known)
+        return Draw(captions[kind], kind, fell_back, where_unknown(times, known), known)
 
     def _kind(self, rng: np.random.Generator, captions: dict[CaptionKind, str]) -> tuple[CaptionKind | None, bool]:
         """Draw a kind of caption by its weight, among those that the clip has where it lacks the one drawn first.
@@ -213,13 +228,13 @@ class TrainingData:
         clean = np.stack([self.normaliser.forward(self.dataset.latent(row)) for row in rows])
         noise = np.stack([self.noise(clip_id, e, clean.shape[1:]) for clip_id, e in zip(ids, epochs, strict=True)])
         weights = self.dataset.columns.get("loss_weight") or [1.0] * len(self.dataset)
-        time_BT = np.stack([draw.time_T for draw in draws]).astype(np.float32)
-        known_BT = np.stack([draw.known_T for draw in draws])
+        time_BT = stack([draw.time_T for draw in draws]).astype(np.float32)
+        known_BT = stack([draw.known_T for draw in draws])
         text_ids = [draw.text_id for draw in draws]
         if times is not None:
             text_ids = [self.likeliest_text(row) for row in rows]
             time_BT = np.repeat(np.array(times, np.float32)[:, None], clean.shape[2], axis=1)
-            known_BT = np.zeros_like(known_BT)
+            known_BT = np.zeros(time_BT.shape, dtype=bool)
         text, bias = pad_text([self.dataset.text(text_id) for text_id in text_ids])
         return Group(
             ids, [draw.caption for draw in draws], [draw.fell_back for draw in draws],

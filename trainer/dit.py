@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.attention import Attention
+from trainer.attention import Attention, Segments
 from trainer.rope import rotations
 
 # Wan gives the model times of 0 to 1000.
@@ -32,7 +32,7 @@ _NEIGHBOUR, _SHARPNESS = 4.0, 1.5
 class DitConfig:
     """Dimensions, named as in diffusers' config.json.
 
-    `text_pad_to` is ours, 512 for Wan's own weights. diffusers' config.json has no place for it: run.json says it.
+    `text_pad_to` is ours, 512 for Wan's own weights; diffusers' config has no place for it, so run.json says it.
     """
 
     patch_size: tuple[int, int, int] = (1, 2, 2)
@@ -110,14 +110,15 @@ class Block(nn.Module):
 
     def forward(
         self, x_BLD: Tensor, text_BSD: Tensor, bias_BS: Tensor | None, time_BK6D: Tensor, spread: Spread,
-        positions: Tensor,
+        positions: Tensor, pack: tuple[Segments, Segments] | None = None,
     ) -> Tensor:  # fmt: skip
+        among_video, to_text = pack or (None, None)
         modulation = (self.scale_shift_table[:, None] + time_BK6D.float()).unbind(dim=2)
         shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = modulation
         h = spread(plain_norm(x_BLD, self.eps), 1 + scale, shift)
-        x_BLD = x_BLD + spread(self.attn1(h, h, positions).float(), gate)
+        x_BLD = x_BLD + spread(self.attn1(h, h, positions, None, among_video).float(), gate)
         h = F.layer_norm(x_BLD.float(), x_BLD.shape[-1:], self.norm2.weight.float(), self.norm2.bias.float(), self.eps)
-        x_BLD = x_BLD + self.attn2(h, text_BSD, None, bias_BS).float()
+        x_BLD = x_BLD + self.attn2(h, text_BSD, None, bias_BS, to_text).float()
         h = spread(plain_norm(x_BLD, self.eps), 1 + mlp_scale, mlp_shift)
         return x_BLD + spread(self.ffn(h).float(), mlp_gate)
 
@@ -211,19 +212,29 @@ class WanDit(nn.Module):
         Raises ValueError when the latent cannot be cut into patches.
         """
         patches_BLP, grid = self.patches(latent_BCTHW)
+        timestep_BK = timestep[:, None] if timestep.ndim == 1 else timestep
+        text_BSF, text_bias_BS = self.padded_text(text_BSF, text_bias_BS)
+        positions = rotations(grid, self.config.attention_head_dim, latent_BCTHW.device)
+        predicted_BLP = self.through(patches_BLP, timestep_BK, text_BSF, text_bias_BS, Spread(time_index_BL), positions)
+        return self.unpatched(predicted_BLP, grid)
+
+    def through(
+        self, patches_BLP: Tensor, timestep_BK: Tensor, text_BSF: Tensor, bias_BS: Tensor | None, spread: Spread,
+        positions: Tensor, pack: tuple[Segments, Segments] | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Take patches through the blocks; returns the predicted patches, channels last within each, float32.
+
+        A `pack` is one sequence (B = 1) of clips laid end to end, and of their texts (packed.py).
+        """
         weight_DP = self.patch_embedding.weight.flatten(1)
         x_BLD = F.linear(patches_BLP, weight_DP, self.patch_embedding.bias).float()
-        timestep_BK = timestep[:, None] if timestep.ndim == 1 else timestep
         embedded_BKD, modulation_BK6D = self.condition_embedder.time(timestep_BK)
-        text_BSF, text_bias_BS = self.padded_text(text_BSF, text_bias_BS)
         text_BSD = self.condition_embedder.text(text_BSF)
-        spread = Spread(time_index_BL)
-        positions = rotations(grid, self.config.attention_head_dim, x_BLD.device)
         for block in self.blocks:
-            x_BLD = block(x_BLD, text_BSD, text_bias_BS, modulation_BK6D, spread, positions)
+            x_BLD = block(x_BLD, text_BSD, bias_BS, modulation_BK6D, spread, positions, pack)
         shift, scale = (self.scale_shift_table[:, None] + embedded_BKD[:, :, None]).unbind(dim=2)
         x_BLD = spread(plain_norm(x_BLD, self.config.eps), 1 + scale, shift)
-        return self.unpatched(self.proj_out(x_BLD).float(), grid)
+        return self.proj_out(x_BLD).float()
 
     def patches(self, latent_BCTHW: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
         """Cut the latent into patches (B, L, C * patch) in the order of the convolution's weight."""

@@ -2,7 +2,8 @@
 
 OUT/model/       diffusers' layout: config.json, diffusion_pytorch_model.safetensors (averaged weights)
 OUT/refiner/     config.json, model.safetensors
-OUT/export.json  run_key, step, sha256 of the two weight files: written last, so without it the export is not whole
+OUT/export.json  run_key, step, sha256 of the two weight files, and how far diffusers' numbers are from ours: written
+                 last, so without it the export is not whole
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import nn
 from curate.errors import SpecError
 from trainer.checkpoint import Model, storing, sync_dir, synced_sha256, write_json
 from trainer.dit import DitConfig, WanDit
+from trainer.parity import parity
 from trainer.provenance import files_sha256
 from trainer.refiner import Refiner
 
@@ -30,13 +32,16 @@ def is_exported(out_dir: Path, run_key: str, step: int) -> bool:
     """Whether the export on disk is whole and of this run and step."""
     try:
         said = json.loads((out_dir / "export.json").read_bytes())
-        return said == {"run_key": run_key, "step": step, "sha256": weights_sha256(out_dir)}
-    except (OSError, ValueError):
+        wanted = {"run_key": run_key, "step": step, "sha256": weights_sha256(out_dir)}
+        return {key: said[key] for key in wanted} == wanted
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
 def export_model(out_dir: Path, model: Model, run_key: str, step: int) -> None:
-    """Write the transformer in diffusers' layout, and the refiner beside it. Raises StorageError.
+    """Write the transformer in diffusers' layout, and the refiner beside it.
+
+    Raises StorageError, and RushesError when diffusers opens it and gives other numbers (parity.py).
 
     All is written and synced aside, then swapped in an order in which a model never stands without its own refiner.
     A run that is killed in between has no export.json, is not sampled from, and exports again when it is resumed.
@@ -47,7 +52,7 @@ def export_model(out_dir: Path, model: Model, run_key: str, step: int) -> None:
             shutil.rmtree(stale)
         _write_module(work / "model", MODEL_FILE, model.dit.config.diffusers_json(), model.dit)
         _write_module(work / "refiner", REFINER_FILE, refiner_json(model.refiner), model.refiner)
-        sha256 = weights_sha256(work)
+        sha256, agreed = weights_sha256(work), parity(work / "model", model.dit)
         (out_dir / "export.json").unlink(missing_ok=True)
         sync_dir(out_dir)
         for name in ("model", "refiner"):
@@ -56,7 +61,7 @@ def export_model(out_dir: Path, model: Model, run_key: str, step: int) -> None:
         for name in ("refiner", "model"):
             (work / name).rename(out_dir / name)
         sync_dir(out_dir)
-        write_json(out_dir / "export.json", {"run_key": run_key, "step": step, "sha256": sha256})
+        write_json(out_dir / "export.json", {"run_key": run_key, "step": step, "sha256": sha256, "parity": agreed})
         sync_dir(out_dir)
         shutil.rmtree(work)
 
@@ -90,18 +95,20 @@ def verify_export(run_dir: Path, run_key: str) -> str:
     return found
 
 
-def load_model(run_dir: Path) -> Model:
-    """Load what `export_model` wrote. Raises SpecError when the run has no model, or one of another kind."""
+def load_model(run_dir: Path, text_pad_to: int = 0) -> Model:
+    """Load what `export_model` wrote; `text_pad_to` is the run's, for which diffusers' config has no place.
+
+    Raises SpecError when the run has no model, or one of another kind.
+    """
     try:
         config = json.loads((run_dir / "model" / "config.json").read_bytes())
         refiner_config = json.loads((run_dir / "refiner" / "config.json").read_bytes())
-        padded = json.loads((run_dir / "run.json").read_bytes())["config"].get("text_pad_to", 0)
     except (OSError, ValueError, KeyError) as error:
         raise SpecError(f"{run_dir} holds no trained model ({error}): train it to the end first") from error
     if config.get("image_dim") or config.get("added_kv_proj_dim"):
         raise SpecError(f"{run_dir / 'model'} has Wan's CLIP image branch, which is not supported")
     known = {key: config[key] for key in DitConfig.__dataclass_fields__ if key in config}
-    known |= {"patch_size": tuple(known["patch_size"]), "text_pad_to": padded}
+    known |= {"patch_size": tuple(known["patch_size"]), "text_pad_to": text_pad_to}
     model = Model(WanDit(DitConfig(**known)), Refiner(**refiner_config))
     model.dit.load_state_dict(load_file(run_dir / "model" / MODEL_FILE), strict=True)
     model.refiner.load_state_dict(load_file(run_dir / "refiner" / REFINER_FILE), strict=True)

@@ -1,6 +1,6 @@
-"""From a request to a grid of latents: its size, its seed, and the latent frames that its inputs make known.
+"""From a request to a grid of latents: its size, its seed, and what its inputs make known.
 
-Legend: C channels, T frames, H, W.
+Legend: C channels, T frames, H, W; h, w a frame's tokens.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ FrameReader = Callable[[Path, float | None, int], np.ndarray]
 
 @dataclass(frozen=True)
 class Job:
-    """A request made definite. `clean_CTHW` is normalised and meaningful where `known_T`; noise is the start."""
+    """A request made definite. `clean_CTHW` is normalised and meaningful where known; noise is the start.
+
+    `known_T` is bool (T,), or (T, h, w) for inpaint.
+    """
 
     request: SampleRequest
     seed: int
@@ -62,46 +65,123 @@ def plan_job(
     shape = (codec.channels, latent_frames, height // codec.space_factor, width // codec.space_factor)
     seed = config.seed + place if request.seed is None else request.seed
     noise = generator(seed, "sample", *shape).standard_normal(shape, dtype=np.float32)
-    clean, known = np.zeros(shape, np.float32), np.zeros(latent_frames, dtype=bool)
     if request.task == "i2v" and latent_frames < 2:
         raise SpecError(f"sample {place}: i2v of {num_frames} frames leaves nothing to make: ask for more frames")
-    given = _given_frames(request, num_frames, codec.time_factor)
-    if given:
-        pixels_CTHW = _pixels(request, given, fps, width, height, read)
-        latent = Normaliser.from_run(run).forward(codec.encode(pixels_CTHW[None])[0])
-        clean[:, : latent.shape[1]], known[: latent.shape[1]] = latent, True
+    if request.task in ("first_last", "loop") and latent_frames < 3:
+        raise SpecError(f"sample {place}: {request.task} of {num_frames} frames leaves nothing between the two: "
+                        "ask for more frames")  # fmt: skip
+    given = Inputs(request, num_frames, fps, width, height, (patch_height, patch_width), run, codec, read)
+    clean, known = given.condition(shape)
     return Job(request, seed, width, height, num_frames, fps, clean, noise, known)
 
 
 def _num_frames(request: SampleRequest, config: SampleConfig, usual: int, fps: float, factor: int) -> int:
     """Return the nearest count of 1 + k * factor frames to what is asked for."""
-    if request.task == "image":
+    if request.still:
         return 1
     seconds = request.seconds or (None if request.frames else config.seconds)
     wanted = request.frames or (round(seconds * fps) if seconds else usual)
     return 1 + factor * max(0, round((wanted - 1) / factor))
 
 
-def _given_frames(request: SampleRequest, num_frames: int, factor: int) -> int:
-    """Return how many pixel frames the inputs make known: 0, 1, or 1 + k * factor, and fewer than all."""
-    if request.task == "i2v":
-        return 1
-    if request.task != "extend":
-        return 0
-    given = request.given_frames or 1 + factor
-    if given % factor != 1 or given >= num_frames:
-        raise SpecError(f"extend: given_frames is {given}, must be 1 + {factor}k and below the clip's {num_frames}")
-    return given
+@dataclass(frozen=True)
+class Inputs:
+    """What a definite request is given: its files as latents, and where they stand in the clip."""
 
+    request: SampleRequest
+    num_frames: int
+    fps: float
+    width: int
+    height: int
+    patch_hw: tuple[int, int]
+    run: dict[str, Any]
+    codec: LatentCodec
+    read: FrameReader
 
-def _pixels(request: SampleRequest, given: int, fps: float, width: int, height: int, read: FrameReader) -> np.ndarray:
-    """Read the inputs as pixels_CTHW in [-1, 1]: scaled to cover the wanted size, cut about the centre."""
-    path = Path(request.image or request.video or "")
-    frames_THWC = read(path, None if request.image else fps, given)
-    if len(frames_THWC) < given:
-        raise InputRejected("sample:input", f"{path} has {len(frames_THWC)} frames, {given} are needed")
-    covered = np.stack([cover(frame, width, height) for frame in frames_THWC[:given]])
-    return covered.astype(np.float32).transpose(3, 0, 1, 2) / 127.5 - 1.0
+    def condition(self, shape_CTHW: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the normalised latent, and what of it is known: bool (T,), or (T, h, w) for inpaint.
+
+        Raises SpecError on numbers of frames that the codec's blocks do not fill, InputRejected on unreadable files.
+        """
+        task, factor = self.request.task, self.codec.time_factor
+        clean, known = np.zeros(shape_CTHW, np.float32), np.zeros(shape_CTHW[1], dtype=bool)
+        begin = self.request.image or self.request.video
+        if task in ("i2v", "first_last", "loop"):
+            clean[:, :1], known[0] = self.latent(self.pixels(begin, 1)), True
+        if task in ("first_last", "loop"):
+            last = self.pixels(begin if task == "loop" else self.request.last_image, 1)
+            clean[:, -1:], known[-1] = self.latent(last, still=2 * factor)[:, -1:], True
+        elif task == "extend":
+            given, latents = self.given_to_extend()
+            pixels = self.pixels(begin, given)
+            if self.request.direction == "backward":
+                clean[:, -latents:], known[-latents:] = self.latent(pixels, still=1 + factor)[:, -latents:], True
+            else:
+                clean[:, :latents], known[:latents] = self.latent(pixels), True
+        elif task == "infill":
+            first, last = self.given_to_infill()
+            clean[:] = self.latent(self.pixels(begin, self.num_frames))
+            known[:first], known[-last:] = True, True
+        elif task == "inpaint":
+            clean[:] = self.latent(self.pixels(begin, self.num_frames))
+            known = np.broadcast_to(~self.painted(), (shape_CTHW[1], *self.painted().shape)).copy()
+        return clean, known
+
+    def latent(self, pixels_CTHW: np.ndarray, still: int = 0) -> np.ndarray:
+        """Encode and normalise pixels, after `still` frames in which the first one stands.
+
+        A codec's first latent frame is one pixel frame, and every later one `time_factor`. What ends a clip must be
+        encoded as a later one; what stood before it is not given, so a still is taken.
+        """
+        lead = np.repeat(pixels_CTHW[:, :1], still, axis=1)
+        encoded = self.codec.encode(np.concatenate([lead, pixels_CTHW], axis=1)[None])[0]
+        return Normaliser.from_run(self.run).forward(encoded)
+
+    def given_to_extend(self) -> tuple[int, int]:
+        """Return the pixel and the latent frames that extend is given; fewer than all."""
+        factor, given = self.codec.time_factor, self.request.given_frames
+        if self.request.direction == "backward":
+            given = given or factor
+            if given % factor or given >= self.num_frames:
+                wanted = f"must be {factor}k and below the clip's {self.num_frames}"
+                raise SpecError(f"extend backward: given_frames is {given}, {wanted}")
+            return given, given // factor
+        given = given or 1 + factor
+        if given % factor != 1 % factor or given >= self.num_frames:
+            raise SpecError(
+                f"extend: given_frames is {given}, must be 1 + {factor}k and below the clip's {self.num_frames}"
+            )
+        return given, 1 + (given - 1) // factor
+
+    def given_to_infill(self) -> tuple[int, int]:
+        """Return the latent frames at the start and at the end that infill keeps."""
+        factor = self.codec.time_factor
+        first, last = self.request.given_frames or 1, self.request.given_last or factor
+        if first % factor != 1 % factor or last % factor or first + last >= self.num_frames:
+            raise SpecError(
+                f"infill: given_frames is {first} and given_last {last}: they must be 1 + {factor}k and {factor}k, and "
+                f"together below the clip's {self.num_frames}"
+            )
+        return 1 + (first - 1) // factor, last // factor
+
+    def painted(self) -> np.ndarray:
+        """Return the tokens in which the mask has any white: bool (h, w). Raises SpecError for none or all."""
+        mask_HWC = cover(self.read(Path(self.request.mask or ""), None, 1)[0], self.width, self.height)
+        rows, columns = (self.codec.space_factor * patch for patch in self.patch_hw)
+        white = mask_HWC.mean(axis=2) > 127.5
+        tokens = white.reshape(self.height // rows, rows, self.width // columns, columns).any(axis=(1, 3))
+        if tokens.all() or not tokens.any():
+            raise SpecError(f"inpaint: {self.request.mask} is white in {'all' if tokens.all() else 'none'} of the clip")
+        return tokens
+
+    def pixels(self, path: str | None, count: int) -> np.ndarray:
+        """Read the first `count` frames as pixels_CTHW in [-1, 1]: scaled to cover the size, cut about the centre."""
+        is_video = path is not None and path == self.request.video
+        frames_THWC = self.read(Path(path or ""), self.fps if is_video else None, count)
+        if len(frames_THWC) < count:
+            raise InputRejected("sample:input", f"{path} has {len(frames_THWC)} frames, {count} are needed")
+        covered = np.stack([cover(frame, self.width, self.height) for frame in frames_THWC[:count]])
+        return covered.astype(np.float32).transpose(3, 0, 1, 2) / 127.5 - 1.0
 
 
 def cover(frame_HWC: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -5,6 +5,7 @@ Legend: B clips, C channels, T latent frames, H, W; K times of a clip; S words, 
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from pathlib import Path
@@ -20,7 +21,9 @@ from trainer.checkpoint import Model, load_newest, save_checkpoint
 from trainer.config import TrainConfig
 from trainer.data import Group, TrainingData
 from trainer.dit import TIME_SCALE, DitConfig, WanDit, initialise
+from trainer.flops import measured_peak, step_flops
 from trainer.grid import CHANNELS
+from trainer.imported import load_wan
 from trainer.metrics import GRID_TIMES, channel_eigenvalues, channel_floor
 from trainer.optimizers import make_optimizers, optimizer_tensors, restore_optimizers
 from trainer.provenance import EMPTY_TEXT_ID
@@ -29,6 +32,8 @@ from trainer.refiner import Refiner
 # Early averages would remember the random start: the decay grows as (1 + step) / (10 + step) up to `ema`, the usual
 # ramp. Chosen, not ablated.
 _EMA_RAMP = 10
+# Most rows of the matmul whose rate is taken for the machine's: more are no faster.
+_PEAK_ROWS = 4096
 
 
 class Trainer:
@@ -90,17 +95,33 @@ class Trainer:
         tokens = sum(g.clean_BCTHW[:, 0].numel() for g in groups) // math.prod(self.config.dims.patch)
         return {
             "step": step + 1, "loss": total, "lr": rate, "grad_norm": norm, "tokens": tokens,
+            "flops": sum(self.group_flops(group) for group in groups),
             "captions": dict(sorted(Counter(kind for group in groups for kind in group.captions).items())),
             "fell_back": sum(fell for group in groups for fell in group.fell_back),
         }  # fmt: skip
 
+    def group_flops(self, group: Group) -> int:
+        """Return the operations of a group's forward and backward pass (flops.py)."""
+        clips, _, frames, height, width = group.clean_BCTHW.shape
+        _, patch_height, patch_width = self.config.dims.patch
+        grid = frames, height // patch_height, width // patch_width
+        times = flow.token_times(group.time_BT)[0].shape[1]
+        return step_flops(self.model, clips, grid, group.text_BSF.shape[1], times)
+
+    def peak_flops(self) -> float:
+        """Return the operations a second that `mfu` is a share of: the config's, or its MLP's matmul measured here."""
+        if self.config.peak_tflops is not None:
+            return self.config.peak_tflops * 1e12
+        dims, data = self.config.dims, self.data
+        tokens = self.config.batch * dims.tokens(data.dataset.shape(data.rows[0]))
+        return measured_peak(min(tokens, _PEAK_ROWS), dims.dim, dims.ffn_dim, self.precision)
+
     def group_loss(self, model: Model, group: Group) -> tuple[Tensor, Tensor]:
         """Return the weighted squared error of a group, and the count of numbers it is over."""
         x_BCTHW = flow.noised(group.clean_BCTHW, group.noise_BCTHW, group.time_BT)
-        patch_frames = self.config.dims.patch[0]
-        timestep_BK = TIME_SCALE * group.time_BT[:, ::patch_frames]
+        time_BK, *index = (part for part in flow.token_times(group.time_BT) if part is not None)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
-            prediction = model(x_BCTHW, timestep_BK, group.text_BSF, group.text_bias_BS)
+            prediction = model(x_BCTHW, TIME_SCALE * time_BK, group.text_BSF, group.text_bias_BS, *index)
         error = flow.velocity_error(
             self.config.objective, prediction, group.clean_BCTHW, group.noise_BCTHW, group.time_BT
         )
@@ -126,16 +147,18 @@ class Trainer:
 
     def averaged(self) -> Model:
         """Return a copy of the model with the averaged weights."""
-        model = build_model(self.data, self.config)
+        model = copy.deepcopy(self.model)
         model.load_state_dict(dict(zip(self.names, self.ema, strict=True)), strict=True)
         return model.eval()
 
 
 def build_model(data: TrainingData, config: TrainConfig) -> Model:
-    """Return a freshly initialised model that fits the dataset; a pure function of the seed."""
+    """Return a model that fits the dataset: freshly initialised, a pure function of the seed, or Wan's of `init`."""
     dims = config.dims
     channels = data.dataset.shape(data.rows[0])[0]
     features = int(data.dataset.text(EMPTY_TEXT_ID).shape[1])
+    if config.init is not None:
+        return Model(load_wan(Path(config.init), dims, channels, features), Refiner(features, features, 0))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         # Weight-free text is refined; a pretrained encoder's needs none, whatever the preset says.
@@ -144,7 +167,7 @@ def build_model(data: TrainingData, config: TrainConfig) -> Model:
         dit = WanDit(DitConfig(
             patch_size=dims.patch, num_attention_heads=dims.heads, attention_head_dim=dims.head_dim,
             in_channels=channels + (CHANNELS if dims.coordinates else 0), out_channels=channels,
-            text_dim=refiner.dim, ffn_dim=dims.ffn_dim, num_layers=dims.layers, text_pad_to=config.text_pad_to,
+            text_dim=refiner.dim, ffn_dim=dims.ffn_dim, num_layers=dims.layers, text_pad_to=config.padded_to,
         ))  # fmt: skip
         initialise(dit)
     return Model(dit, refiner)
@@ -152,8 +175,9 @@ def build_model(data: TrainingData, config: TrainConfig) -> Model:
 
 def target_numbers(group: Group) -> float:
     """Return the weighted count of numbers that a group is to predict."""
-    frames = float(((~group.known_BT) * group.weight_B[:, None]).sum())
-    return frames * group.clean_BCTHW[0, :, 0].numel()
+    known = group.known_BT
+    parts = float(((~known) * group.weight_B.view(-1, *[1] * (known.ndim - 1))).sum())
+    return parts * (group.clean_BCTHW[0].numel() // known[0].numel())
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from curate.errors import SpecError
+
 # The id of "", whose true features stand in for a dropped caption, in training and in guidance alike.
 EMPTY_TEXT_ID = hashlib.sha256(b"").hexdigest()[:32]
 GENERATOR = "rushes"
@@ -23,6 +25,27 @@ def files_sha256(paths: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def init_files(folder: Path) -> list[Path]:
+    """Return the JSON files and weights of a model to start from, without the rest of its pipeline.
+
+    Raises SpecError when there are no weights.
+    """
+    kinds = ("*.json", "*.safetensors", "transformer/*.json", "transformer/*.safetensors")
+    found = sorted(path for kind in kinds for path in folder.glob(kind))
+    if not any(path.suffix == ".safetensors" for path in found):
+        raise SpecError(f"train.init: {folder} holds no weights")
+    return found
+
+
+def init_sha256(folder: Path) -> str:
+    """Return the sha256 over the names and bytes of what a run starts from."""
+    digest = hashlib.sha256()
+    for path in init_files(folder):
+        with path.open("rb") as file:
+            digest.update(f"{path.relative_to(folder)} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()
 
 

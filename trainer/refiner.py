@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.attention import attend
-from trainer.config import REFINER_HEADS
 from trainer.dit import FeedForward
+from trainer.sizes import REFINER_HEADS
 
 # Of the positions beside the unit-variance words: small, so that words are not drowned. Chosen, not ablated.
 POSITION_SHARE = 0.3

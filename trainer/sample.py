@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,14 @@ from curate.errors import RushesError, SpecError, StorageError
 from curate.media.writer import write_image, write_mp4
 from trainer import flow
 from trainer.checkpoint import Model, storing
+from trainer.conditioning import stack
 from trainer.config import SampleConfig, SampleRequest, read_config, read_requests
 from trainer.data import Normaliser, pad_text
 from trainer.dit import TIME_SCALE
 from trainer.exported import load_model, verify_export
 from trainer.inputs import FrameReader, Job, opencv_frames, plan_job
 from trainer.provenance import sample_card
+from trainer.sizes import read_shift, shift_at
 
 _OURS = re.compile(r"\d{3,}\.(mp4|png)|prompts\.jsonl")
 
@@ -61,7 +63,7 @@ class Run:
         except (OSError, ValueError) as error:
             raise SpecError(f"{run_dir} is no training run (run.json: {error})") from error
         sha256 = verify_export(run_dir, card["run_key"])
-        model = load_model(run_dir)
+        model = load_model(run_dir, card.get("text_pad_to", 0))
         codec = latent_codec(card["codec"]["name"], **card["codec"]["params"])
         encoder = text_encoder(card["text_encoder"]["name"], **card["text_encoder"]["params"])
         for kind, part in (("codec", codec), ("text_encoder", encoder)):
@@ -136,24 +138,28 @@ def _batches(jobs: list[Job], size: int) -> list[list[int]]:
 
 @torch.no_grad()
 def denoise(run: Run, jobs: list[Job], config: SampleConfig) -> np.ndarray:
-    """Solve the flow from noise to latents by Euler, with classifier-free guidance; returns (B, C, T, H, W).
+    """Solve the flow from noise to latents, with classifier-free guidance; returns (B, C, T, H, W).
 
-    Known frames are bitwise what they were at every step, and stand at time 0. Guidance 1 is the conditional
+    What is known is bitwise what it was at every step, and stands at time 0. Guidance 1 is the conditional
     prediction alone, 0 the unconditional (the true empty text). All jobs must be of one shape.
     """
     clean = torch.from_numpy(np.stack([job.clean_CTHW for job in jobs]))
     noise = torch.from_numpy(np.stack([job.noise_CTHW for job in jobs]))
-    known_BT = torch.from_numpy(np.stack([job.known_T for job in jobs]))
-    known = known_BT[:, None, :, None, None]
+    known_BT = torch.from_numpy(stack([job.known_T for job in jobs]))
+    known = flow.over_latent(known_BT, clean)
     prompts = [job.request.prompt for job in jobs]
-    shift = run.card["config"]["shift"] if config.shift is None else config.shift
+    shift = read_shift(run.card["config"]["shift"]) if config.shift is None else config.shift
     texts = _guidance_texts(run.encoder, prompts, config.guidance)
-    x = torch.where(known, clean, noise)
-    times = flow.euler_times(config.steps, shift)
-    for now, then in pairwise(times):
-        time_BT = torch.where(known_BT, 0.0, float(now)).float()
-        velocity = _guided(run, x, time_BT, texts, config)
-        x = torch.where(known, clean, x + float(then - now) * velocity)
+
+    def velocity(x: Tensor, now: float) -> Tensor:
+        return _guided(run, x, torch.where(known_BT, 0.0, now).float(), texts, config)
+
+    def pin(x: Tensor) -> Tensor:
+        return torch.where(known, clean, x)
+
+    tokens = clean[0, 0].numel() // math.prod(run.card["patch"])
+    times = flow.solver_times(config.steps, shift_at(shift, tokens))
+    x = flow.solve(velocity, pin(noise), times, config.solver, pin, ask_at_zero=False)
     return Normaliser.from_run(run.card).inverse(x.numpy())
 
 
@@ -168,10 +174,10 @@ def _guided(run: Run, x: Tensor, time_BT: Tensor, texts: tuple[Tensor, Tensor], 
     """Return the velocity at x, conditional and unconditional passes in one batch where both are needed."""
     text, bias = texts
     copies = len(text) // len(x)
-    many_x, many_time = x.repeat(copies, 1, 1, 1, 1), time_BT.repeat(copies, 1)
-    timestep_BK = TIME_SCALE * many_time[:, :: run.card["patch"][0]]
+    many_x, many_time = torch.cat([x] * copies), torch.cat([time_BT] * copies)
+    time_BK, *index = (part for part in flow.token_times(many_time) if part is not None)
     with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-        prediction = run.model(many_x, timestep_BK, text, bias)
+        prediction = run.model(many_x, TIME_SCALE * time_BK, text, bias, *index)
     velocity = flow.velocity(run.card["config"]["objective"], prediction, many_x, many_time)
     if copies == 1:
         return velocity
@@ -194,9 +200,9 @@ def _write(
     card = sample_card(run.card, run.model_sha256, {**request, "steps": config.steps, "guidance": config.guidance})
     # Three digits as promised, more when there are more than a thousand, so that names sort in the order asked.
     stem = f"{place:0{max(3, len(str(count - 1)))}d}"
-    path = out_dir / (f"{stem}.png" if job.request.task == "image" else f"{stem}.mp4")
+    path = out_dir / (f"{stem}.png" if job.request.still else f"{stem}.mp4")
     with storing(path):
-        if job.request.task == "image":
+        if job.request.still:
             write_image(path, frames[0], metadata=card)
         else:
             write_mp4(path, frames, job.fps, crf=config.crf, metadata=card)

@@ -34,7 +34,7 @@ from trainer.data import TrainingData
 from trainer.exported import export_model, is_exported
 from trainer.loop import Trainer
 from trainer.metrics import faster_precision
-from trainer.provenance import fingerprint
+from trainer.provenance import fingerprint, init_sha256
 
 # How often the command line says where it is.
 _REPORT_S = 10.0
@@ -93,7 +93,9 @@ def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: d
     settings = config.model_dump(mode="json")
     # What is learned from, without counts and shard sizes: one more quarantined file is no other run.
     content = data.dataset.card.get("content", receipt["digest"])
-    run_key = fingerprint([{k: v for k, v in settings.items() if k not in SCHEDULING}, content])
+    init = [] if config.init is None else [init_sha256(Path(config.init))]
+    kept = {k: v for k, v in settings.items() if k not in SCHEDULING}
+    run_key = fingerprint([kept, content, *init])
     precision = config.precision if config.precision != "auto" else faster_precision()
     path = out_dir / "run.json"
     if path.is_file():
@@ -108,6 +110,7 @@ def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: d
         "codec": data.dataset.card["codec"], "text_encoder": data.dataset.text_encoder,
         "latent_mean": data.normaliser.mean_C.tolist(), "latent_scale": data.normaliser.scale_C.tolist(),
         "clips": len(data.rows), "held_out": len(data.held_out), "uncaptioned": data.uncaptioned,
+        "text_pad_to": config.padded_to, "init_sha256": init[0] if init else None,
         "default_size": _commonest_size(data.dataset.columns),
     }  # fmt: skip
 
@@ -125,10 +128,14 @@ def _take_steps(
 ) -> float | None:
     """Take the steps that are left, with log, validation and checkpoints; return the last loss."""
     config, loss = trainer.config, None
+    peak = trainer.peak_flops() if trainer.done < config.steps else 0.0
     for step in range(trainer.done, config.steps):
         start, cpu = time.perf_counter(), time.process_time()
         record = trainer.step(step)
-        record["seconds"] = round(time.perf_counter() - start, 4)
+        seconds = time.perf_counter() - start
+        record["seconds"] = round(seconds, 4)
+        record["tokens_per_second"] = round(record["tokens"] / seconds, 1)
+        record["mfu"] = round(record["flops"] / seconds / peak, 4)
         record["core_seconds"] = round(time.process_time() - cpu, 4)
         trainer.done, loss = step + 1, record["loss"]
         last = trainer.done == config.steps

@@ -29,14 +29,18 @@ _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": 
 def train_key(plan: Plan, content: str) -> str:
     """Key of a training run: its data, and its configuration without what only schedules it."""
     from trainer.config import SCHEDULING, VERSION
+    from trainer.provenance import init_sha256
 
     config = plan.spec.train.model_dump(mode="json", exclude=set(SCHEDULING))
-    return plan.snapshot_key("train", [VERSION, content, config])
+    start = [] if plan.spec.train.init is None else [init_sha256(Path(plan.spec.train.init))]
+    return plan.snapshot_key("train", [VERSION, content, config, *start])
 
 
 def sample_key(plan: Plan, train: str, requests: Any) -> str:
     """Key of the samples: the run that makes them, what was asked, and the bytes of what was given."""
-    given = [request[name] for request in requests for name in ("image", "video") if name in request]
+    from trainer.config import FILES
+
+    given = [request[name] for request in requests for name in FILES if name in request]
     digests = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in given if Path(path).is_file()}
     config = plan.spec.sample.model_dump(mode="json", exclude={"threads", "prompts"})
     return plan.snapshot_key("sample", [train, config, requests, digests])
@@ -109,6 +113,18 @@ def requests_of(plan: Plan) -> list[dict[str, Any]]:
     return [json.loads(request.model_dump_json(exclude_none=True)) for request in requests]
 
 
+def refuse_missing_weights(plan: Plan) -> None:
+    """Refuse before the first hour is spent when the weights to start from are not there.
+
+    Raises:
+        SpecError: `train.init` names a folder without weights.
+    """
+    from trainer.provenance import init_files
+
+    if plan.spec.train.init is not None:
+        init_files(Path(plan.spec.train.init))
+
+
 def refuse_unfit_requests(plan: Plan) -> None:
     """Refuse before the training what the sampler would refuse after it.
 
@@ -121,9 +137,13 @@ def refuse_unfit_requests(plan: Plan) -> None:
             value = request.get(name) or getattr(sizes, name)
             if value and value % unit:
                 raise SpecError(f"sample {place}: {name} {value} is not a multiple of {unit} pixels")
-        given, factor = request.get("given_frames"), plan.codec.time_factor
+        given, last, factor = request.get("given_frames"), request.get("given_last"), plan.codec.time_factor
+        if request.get("direction") == "backward":
+            given, last = None, given  # what is given stands at the end, where every latent frame is whole
         if given and (given - 1) % factor:
             raise SpecError(f"sample {place}: given_frames is {given}, and must be 1 + {factor}k")
+        if last and last % factor:
+            raise SpecError(f"sample {place}: {last} frames are given at the end, and must be {factor}k")
 
 
 def _die_with_parent() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from contextlib import nullcontext
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from curate import registry
 from curate.errors import SpecError, UnscreenedData
 from curate.plan import Plan
 from curate.spec_file import absolute, dump, load_spec, parse
+from curate.stages import learn
 from tests.conftest import spec_dict, write_spec
 
 GOOD = """\
@@ -339,3 +341,41 @@ def test_files_of_screens_are_the_same_from_any_folder(tmp_path, monkeypatch):
     assert found.hate == {"terms": {"lists": ["hate", f"{here}/terms.yaml"]}}
     assert found.violence == {"nudenet": {}}
     assert parse(dump(absolute(parse(raw)))) == absolute(parse(raw))
+
+
+def test_first_weights_are_found_from_any_folder_and_must_be_there(tmp_path, footage, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = {"layers": 1, "coordinates": False}
+    raw = spec_dict(footage, tmp_path / "out", train={"model": model, "init": "wan"})
+    with pytest.raises(SpecError, match=r"train.init: wan holds no weights"):
+        learn.refuse_missing_weights(Plan(parse(raw)))
+    (tmp_path / "wan").mkdir()
+    (tmp_path / "wan" / "a.safetensors").write_bytes(b"one")
+    plan = Plan(absolute(parse(raw)))
+    assert plan.spec.train.init == str(tmp_path / "wan")
+    learn.refuse_missing_weights(plan)
+    before = learn.train_key(plan, "data")
+    assert before == learn.train_key(plan, "data")
+    (tmp_path / "wan" / "a.safetensors").write_bytes(b"two")
+    assert learn.train_key(plan, "data") != before
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        ({"task": "extend", "given_frames": 4}, r"given_frames is 4, and must be 1 \+ 4k"),
+        (
+            {"task": "extend", "direction": "backward", "given_frames": 5},
+            "5 frames are given at the end, and must be 4k",
+        ),
+        ({"task": "infill", "given_frames": 5, "given_last": 3}, "3 frames are given at the end, and must be 4k"),
+        ({"task": "extend", "direction": "backward", "given_frames": 8}, None),
+        ({"task": "infill", "given_frames": 5, "given_last": 4}, None),
+    ],
+)
+def test_given_frames_must_fill_latent_frames(request_, sentence, tmp_path, footage):
+    (tmp_path / "v.mp4").touch()
+    asked = {"prompt": "a", "video": str(tmp_path / "v.mp4"), **request_}
+    plan = Plan(parse(spec_dict(footage, tmp_path / "out", train={}, sample={"prompts": [asked]})))
+    with pytest.raises(SpecError, match=sentence) if sentence else nullcontext():
+        learn.refuse_unfit_requests(plan)

@@ -95,7 +95,7 @@ def _the_reader_and_the_trainer_know_both(dataset):
         Dataset(dataset, text_encoder="bert")
     config = TrainConfig.model_validate({"captions": {"short": 1.0}, "model": TINY, "text_pad_to": 3})
     with pytest.raises(
-        SpecError, match=r"a text of 16 tokens, and train.text_pad_to is 3: encode with `max_tokens: 3`"
+        SpecError, match=r"a text of 16 tokens, and texts are padded to 3: encode with `max_tokens: 3`"
     ):
         TrainingData(first, config)
 

@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 
+from trainer.config import MODELS
 from trainer.dit import DitConfig, WanDit, initialise
 
 with warnings.catch_warnings():
@@ -113,3 +114,23 @@ def test_initialised_model_predicts_zero():
     latent, text = inputs()
     with torch.no_grad():
         assert model(latent, torch.tensor([700.0, 31.0]), text).abs().max() == 0
+
+
+# The sizes that Wan publishes (in and out channels, text 4096): diffusers' own defaults are the 14B's.
+PUBLISHED = {"dit-1.3b": (16, 1_418_996_800), "dit-5b": (48, 4_999_787_712), "dit-14b": (16, 14_288_491_584)}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_named_sizes_are_wans_parameter_by_parameter(name):
+    dims, (channels, count) = MODELS[name], PUBLISHED[name]
+    config = DitConfig(
+        num_attention_heads=dims.heads, attention_head_dim=dims.head_dim, in_channels=channels, out_channels=channels,
+        text_dim=4096, ffn_dim=dims.ffn_dim, num_layers=dims.layers, patch_size=dims.patch,
+    )  # fmt: skip
+    with torch.device("meta"):
+        ours = WanDit(config)
+        default = {} if name == "dit-14b" else {k: v for k, v in config.diffusers_json().items() if k[0] != "_"}
+        theirs = WanTransformer3DModel(**default)
+    shapes = [{key: value.shape for key, value in model.state_dict().items()} for model in (ours, theirs)]
+    assert shapes[0] == shapes[1]
+    assert sum(parameter.numel() for parameter in ours.parameters()) == count

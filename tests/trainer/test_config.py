@@ -18,6 +18,10 @@ from trainer.config import MODELS, ModelConfig, SampleConfig, SampleRequest, Tra
         {"captions": {"long": 1.0}}, {"tasks": {"t2v": 0.0}}, {"text_dropout": 1.5}, {"precision": "fp16"},
         {"captions": {"short": -1.0, "dense": 2.0}}, {"model": {"head_dim": 33}},
         {"model": {"patch": (2, 2, 2)}}, {"model": {"refiner_dim": 30}}, {"lr": float("inf")}, {"lr": float("nan")},
+        {"mode_scale": 1.8}, {"times": "beta"}, {"tasks": {"paint": 1.0}}, {"peak_tflops": 0}, {"shift": 0.0},
+        {"shift": {"base_tokens": 9, "base": 1.0, "max_tokens": 9, "max": 2.0}},
+        {"shift": {"base_tokens": 1, "base": 3.0, "max_tokens": 9, "max": 2.0}}, {"shift": {"base": 1.0}},
+        {"init": "folder"},
         {"time_mean": float("nan")}, {"tasks": {"t2v": float("inf")}}, {"captions": {"short": float("inf")}},
     ],
 )  # fmt: skip

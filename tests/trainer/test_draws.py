@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.conditioning import draw_known
+from trainer.conditioning import FEWEST_FRAMES, draw_known, stack, where_unknown
 from trainer.draws import epoch_order, generator, step_members, weighted_choice
 
 
@@ -51,22 +51,47 @@ def test_weighted_choice_follows_the_weights():
 @settings(max_examples=200, deadline=None)
 @given(
     seed=st.integers(0, 2**31), frames=st.integers(1, 9),
-    tasks=st.dictionaries(st.sampled_from(["t2v", "i2v", "extend", "infill"]), st.floats(0, 1), max_size=4),
+    tasks=st.dictionaries(st.sampled_from(sorted(FEWEST_FRAMES)), st.floats(0, 1), max_size=6),
+    tokens_hw=st.tuples(st.integers(1, 5), st.integers(1, 5)),
 )  # fmt: skip
-def test_every_task_leaves_something_to_predict(seed, frames, tasks):
-    known = draw_known(np.random.default_rng(seed), tasks, frames)
-    assert known.shape == (frames,)
+def test_every_task_leaves_something_to_predict(seed, frames, tasks, tokens_hw):
+    known = draw_known(np.random.default_rng(seed), tasks, frames, tokens_hw)
+    assert known.shape in ((frames,), (frames, *tokens_hw))
     assert not known.all()
+    if known.ndim == 3:
+        assert tasks["inpaint"] > 0
+        assert known.any()
+        assert (known == known[0]).all()
+    times = np.random.default_rng(seed).random(frames) + 0.1
+    assert ((where_unknown(times, known) == 0) == known).all()
+    stacked = stack([where_unknown(times, known), times])
+    assert stacked.shape == (2, *known.shape)
+    assert (stacked[0] == where_unknown(times, known)).all()
+    assert (stacked[1].reshape(frames, -1) == times[:, None]).all()
+
+
+def test_inpainting_hides_boxes_of_every_size_and_what_is_around_them():
+    rng = np.random.default_rng(0)
+    drawn = [draw_known(rng, {"inpaint": 1.0}, 2, (3, 4))[0] for _ in range(600)]
+    boxes = set()
+    for known in drawn:
+        hidden = known if known.sum() < (~known).sum() else ~known
+        rows, columns = np.flatnonzero(hidden.any(axis=1)), np.flatnonzero(hidden.any(axis=0))
+        boxes.add((len(rows), len(columns)))
+    assert {(1, 1), (2, 2), (1, 3), (2, 3), (3, 1)} <= boxes
+    assert 0.4 < np.mean([known[1, 1] for known in drawn]) < 0.6
+    assert not draw_known(rng, {"inpaint": 1.0}, 2, (1, 1)).any()
 
 
 @pytest.mark.parametrize("frames", [2, 3, 4, 7])
 def test_each_task_knows_the_frames_of_its_name(frames):
     rng = np.random.default_rng(0)
-    names = ("t2v", "i2v", "extend", "infill")
+    names = ("t2v", "i2v", "first_last", "extend", "infill")
     seen = {name: [draw_known(rng, {name: 1.0}, frames) for _ in range(300)] for name in names}
     assert not any(known.any() for known in seen["t2v"])
     assert all(known[0] and known.sum() == 1 for known in seen["i2v"])
     if frames >= 3:
+        assert all(known[0] and known[-1] and known.sum() == 2 for known in seen["first_last"])
         starts = {int(known.sum()) for known in seen["extend"] if known[0]}
         ends = {int(known.sum()) for known in seen["extend"] if known[-1]}
         assert starts == set(range(2, frames))

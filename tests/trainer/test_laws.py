@@ -16,7 +16,7 @@ from curate.dataset.reader import Dataset
 from tests.dataset.tiny import ALLOW, tiny_dataset
 from trainer.config import ModelConfig, SampleConfig, SampleRequest, TrainConfig
 from trainer.data import TrainingData
-from trainer.flow import noised
+from trainer.flow import noised, over_latent
 from trainer.inputs import Job, opencv_frames, plan_job
 from trainer.loop import Trainer
 from trainer.provenance import EMPTY_TEXT_ID
@@ -95,18 +95,20 @@ def test_the_share_of_clips_with_independent_times_is_the_one_told(dataset):
 
 
 @pytest.mark.parametrize("independent", [0.0, 1.0])
-@pytest.mark.parametrize("task", ["i2v", "extend", "infill"])
+@pytest.mark.parametrize("task", ["i2v", "first_last", "extend", "infill", "inpaint"])
 def test_time_is_zero_exactly_where_known_and_the_latent_is_clean_there(dataset, task, independent):
-    data = opened(dataset, tasks={task: 1}, independent_times=independent)
+    patches = {**TINY.model_dump(), "patch": (1, 1, 1)}  # a frame of four tokens
+    data = opened(dataset, tasks={task: 1}, independent_times=independent, model=patches)
     rows = of_three_frames(data)
     for epoch in range(10):
         group = data.group(rows, [epoch] * len(rows))
-        assert bool(group.known_BT.any(dim=1).all())
-        assert not bool(group.known_BT.all(dim=1).any())
+        assert bool(group.known_BT.flatten(1).any(dim=1).all())
+        assert not bool(group.known_BT.flatten(1).all(dim=1).any())
         assert torch.equal(group.time_BT == 0, group.known_BT)
         x_BCTHW = noised(group.clean_BCTHW, group.noise_BCTHW, group.time_BT)
-        same = (x_BCTHW == group.clean_BCTHW).movedim(2, 1).flatten(2)
-        assert torch.equal(same.all(dim=2), group.known_BT)
+        same = (x_BCTHW == group.clean_BCTHW).all(dim=1)
+        known = over_latent(group.known_BT, x_BCTHW)[:, 0].expand_as(same)
+        assert torch.equal(same, known)
 
 
 def test_the_loss_of_a_step_is_the_weighted_mean_over_all_its_groups(dataset):

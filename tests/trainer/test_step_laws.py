@@ -118,7 +118,7 @@ def test_the_sampler_gives_known_frames_time_zero_and_others_the_shifted_one(run
     recorder = Recorder(run.model)
     watched = replace(run, model=recorder)  # type: ignore[arg-type]
     denoise(watched, [plan_job(request, 0, settings, run.card, run.codec, opencv_frames)], settings)
-    moments = flow.euler_times(4, 3.0 if shift is None else shift)[:-1]
+    moments = flow.solver_times(4, 3.0 if shift is None else shift)[:-1]
     assert len(recorder.times) == 4
     for times_BK, moment in zip(recorder.times, moments, strict=True):
         assert bool((times_BK[:, 0] == 0).all())
