@@ -95,14 +95,12 @@ def verify_export(run_dir: Path, run_key: str) -> str:
     return found
 
 
-def load_model(run_dir: Path, text_pad_to: int = 0) -> Model:
-    """Load what `export_model` wrote; `text_pad_to` is the run's, for which diffusers' config has no place.
-
-    Raises SpecError when the run has no model, or one of another kind.
-    """
+def load_model(run_dir: Path) -> Model:
+    """Load what `export_model` wrote. Raises SpecError when the run has no model, or one of another kind."""
     try:
         config = json.loads((run_dir / "model" / "config.json").read_bytes())
         refiner_config = json.loads((run_dir / "refiner" / "config.json").read_bytes())
+        text_pad_to = json.loads((run_dir / "run.json").read_bytes()).get("text_pad_to", 0)
     except (OSError, ValueError, KeyError) as error:
         raise SpecError(f"{run_dir} holds no trained model ({error}): train it to the end first") from error
     if config.get("image_dim") or config.get("added_kv_proj_dim"):

@@ -63,7 +63,7 @@ class Run:
         except (OSError, ValueError) as error:
             raise SpecError(f"{run_dir} is no training run (run.json: {error})") from error
         sha256 = verify_export(run_dir, card["run_key"])
-        model = load_model(run_dir, card.get("text_pad_to", 0))
+        model = load_model(run_dir)
         codec = latent_codec(card["codec"]["name"], **card["codec"]["params"])
         encoder = text_encoder(card["text_encoder"]["name"], **card["text_encoder"]["params"])
         for kind, part in (("codec", codec), ("text_encoder", encoder)):
