@@ -182,7 +182,9 @@ def test_fields_faults_and_waiting_are_counted(asked: Path, tmp_path: Path) -> N
     assert facts["time of the model, summed"] == "24 s"
     ledger = run.ledger()
     kept = ledger.clips.to_pylist()
-    first = next(i for i, row in enumerate(kept) if row["outcome"] == "kept" and row["caption.dense"])
+    first = next(
+        i for i, row in enumerate(kept) if row["outcome"] == "kept" and row["caption.dense"] and row["caption.short"]
+    )
     faulty: list[list[str]] = [[] for _ in kept]
     faulty[first], faulty[first - 1] = ["wrong_colour", "boilerplate"], ["boilerplate"]
     statuses = ["wrong_colour" if i == first else "ok" for i in range(len(kept))]
