@@ -225,6 +225,44 @@ def internvl(folder: Path, texts: Iterable[str] = (), seed: int = 0) -> Path:
     return _saved(folder, InternVLForConditionalGeneration(config), processor)
 
 
+def smolvlm(folder: Path, texts: Iterable[str] = (), seed: int = 0) -> Path:
+    """SmolVLM2: its own vision tower, shuffled pixels and Llama; video as frames with their times in words."""
+    import torch
+    from transformers import (
+        SmolVLMConfig,
+        SmolVLMForConditionalGeneration,
+        SmolVLMImageProcessor,
+        SmolVLMProcessor,
+        SmolVLMVideoProcessor,
+    )
+
+    words = tokenizer(
+        texts, "<image>", "<video>", fake_image_token="<fake_token_around_image>", global_image_token="<global-img>",
+        end_of_utterance_token="<end_of_utterance>",
+    )  # fmt: skip
+    side = {"longest_edge": 32}
+    sizes = {"size": side, "max_image_size": side}
+    processor = SmolVLMProcessor(
+        SmolVLMImageProcessor(**sizes, do_image_splitting=False), words,
+        SmolVLMVideoProcessor(**sizes, video_sampling={"max_frames": 16, "fps": 2, "video_size": side}),
+        image_seq_len=4, chat_template=CHAT.replace("IMAGE", "<image>").replace("VIDEO", "<video>"),
+    )  # fmt: skip
+    config = SmolVLMConfig(
+        vision_config={
+            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "image_size": 32, "patch_size": 8,
+        },
+        text_config={
+            "model_type": "llama", "vocab_size": len(words), "hidden_size": 64, "intermediate_size": 128,
+            "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2,
+            "pad_token_id": words.pad_token_id, "eos_token_id": words.eos_token_id, "bos_token_id": None,
+        },
+        image_token_id=words.convert_tokens_to_ids("<image>"), scale_factor=2, pad_token_id=words.pad_token_id,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    return _saved(folder, SmolVLMForConditionalGeneration(config), processor)
+
+
 def _qwen2(kind: Any, words: Any) -> Any:
     return kind(
         vocab_size=len(words), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,

@@ -13,7 +13,7 @@ from captioner.caption import Subject, describe
 from captioner.vlm import Vlm, _batches
 from curate.captioning import Ask, Asking, Pictures, Prompt
 
-FAMILIES = ("qwen", "qwen3", "llava_onevision", "internvl")
+FAMILIES = ("qwen", "qwen3", "llava_onevision", "internvl", "smolvlm")
 PROMPT = Prompt("p", "short", "Describe what you see")
 LONG = Prompt("p", "dense", "Describe all that you see")
 
