@@ -16,8 +16,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 run: $(VENV)/.installed
 	$(BIN)/rushes run $(SPEC)
 
+# Two at a time, file by file, of one thread each: a run under test has workers of its own.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -m 'not slow' --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile --durations=10
 
 test-all: $(VENV)/.installed
 	$(BIN)/python -m pytest --durations=20
