@@ -6,6 +6,7 @@ No torch here: the spec is read long before a model is built. Where and how a ru
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -16,7 +17,8 @@ from curate.errors import SpecError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
-VERSION = 4  # part of the key of a training run: raise it when the same config and data give another model
+Weight = Annotated[float, Field(ge=0)]
+VERSION = 5  # part of the key of a training run: raise it when the same config and data give another model
 REFINER_HEADS = 4  # of the text refiner (refiner.py); its width is shared out among them
 # A request's key this like a known one (difflib's ratio) is taken for a slip of the keyboard.
 _NEAR_MISS = 0.8
@@ -81,12 +83,31 @@ MODELS: dict[str, ModelConfig] = {
 }
 
 
+class StageConfig(_Frozen):
+    """A part of the training: for `steps` steps, of the clips of these tiers, with these tasks and sources.
+
+    A tier is a shorter side in pixels that the dataset has; none named is all. None is the run's own.
+    """
+
+    steps: Positive
+    tiers: list[Positive] = []
+    tasks: dict[TaskName, Weight] | None = None
+    mixture: dict[str, Weight] | None = None
+
+    @model_validator(mode="after")
+    def _sums(self) -> StageConfig:
+        _some_weight(tasks=self.tasks or {"t2v": 1}, mixture=self.mixture or {"any": 1})
+        return self
+
+
 class TrainConfig(_Frozen):
     """A training run. Two runs with equal configs and equal datasets are the same run, wherever they stop."""
 
     model: Literal["dit-xs", "dit-s", "dit-b", "dit-l", "dit-1.3b"] | ModelConfig = "dit-xs"
     steps: Positive = 1000
-    batch: Positive = 64
+    batch: Positive | None = 64  # clips a step; none with tokens_per_pack
+    packs_per_step: Positive = 1  # what ranks take, round robin
+    tokens_per_pack: Positive | None = None
     optimizer: Literal["muon", "adamw"] = "muon"  # muon: for the matrices; the rest is always adamw's
     lr: Annotated[float, Field(gt=0)] = 2e-3
     warmup: Annotated[int, Field(ge=0)] = 100
@@ -95,8 +116,11 @@ class TrainConfig(_Frozen):
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     ema: Share = 0.999
     text_dropout: Share = 0.1
-    captions: dict[CaptionKind, Annotated[float, Field(ge=0)]] = {"short": 0.475, "dense": 0.475, "original": 0.05}
-    tasks: dict[TaskName, Annotated[float, Field(ge=0)]] = {"t2v": 0.6, "i2v": 0.2, "extend": 0.1, "infill": 0.1}
+    captions: dict[CaptionKind, Weight] = {"short": 0.475, "dense": 0.475, "original": 0.05}
+    tasks: dict[TaskName, Weight] = {"t2v": 0.6, "i2v": 0.2, "extend": 0.1, "infill": 0.1}
+    mixture: dict[str, Weight] = {}  # share of the draws by origin or source_class
+    max_synthetic: Share = 1.0
+    stages: list[StageConfig] = []
     independent_times: Share = 0.2  # share of the clips whose latent frames each draw their own time
     objective: Literal["velocity", "x0"] = "velocity"
     time_mean: float = 0.0  # of the logit-normal times
@@ -110,17 +134,31 @@ class TrainConfig(_Frozen):
     eval_every: Annotated[int, Field(ge=0)] = 0
     eval_clips: Annotated[int, Field(ge=0)] = 0  # held out of training
     threads: Annotated[int, Field(ge=0)] = 0  # 0: what torch finds
+    # Of latents and texts in memory. The clips of a larger dataset are shuffled in runs of neighbours.
+    cache_mib: Positive = 1024
     seed: Annotated[int, Field(ge=0)] = 0
     allow_unscreened: list[str] = []
     allow_uncalibrated: list[str] = []
     require_policy: str | None = None  # of the data: its name, NAME/PROFILE, or the beginning of its sha256
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_measure(cls, values: Any) -> Any:
+        """A step is measured in clips or in tokens; `batch` has a default for one who says neither."""
+        if isinstance(values, dict) and values.get("tokens_per_pack") is not None:
+            if values.get("batch") is not None:
+                raise ValueError("a step has `batch` clips, or packs of `tokens_per_pack` tokens: give one of the two")
+            return {**values, "batch": None}
+        return values
+
     @model_validator(mode="after")
     def _sums(self) -> TrainConfig:
-        if not sum(self.captions.values()) > 0:
-            raise ValueError("captions: at least one kind needs a weight above 0")
-        if not sum(self.tasks.values()) > 0:
-            raise ValueError("tasks: at least one task needs a probability above 0")
+        _some_weight(captions=self.captions, tasks=self.tasks, mixture=self.mixture or {"any": 1})
+        if self.batch is None and self.tokens_per_pack is None:
+            raise ValueError("a step needs `batch` or `tokens_per_pack`")
+        total = sum(stage.steps for stage in self.stages)
+        if self.stages and total != self.steps:
+            raise ValueError(f"the steps of the stages add up to {total}, and steps is {self.steps}")
         return self
 
     @property
@@ -192,6 +230,12 @@ class SampleConfig(_Frozen):
     crf: Annotated[int, Field(ge=0, le=51)] = 12
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: Annotated[int, Field(ge=0)] = 0
+
+
+def _some_weight(**weights: Mapping[Any, float]) -> None:
+    for name, values in weights.items():
+        if not sum(values.values()) > 0:
+            raise ValueError(f"{name}: at least one needs a weight above 0")
 
 
 def read_config(path: Path | None, kind: type[_Config]) -> _Config:

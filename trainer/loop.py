@@ -65,9 +65,12 @@ class Trainer:
         }
         save_checkpoint(out_dir, self.done, run_key, parts, self.config.keep)
 
-    def step(self, step: int) -> dict[str, Any]:
-        """Take one step (counted from 0); return its log record. Raises RushesError when the loss is not finite."""
-        groups = self.data.step(step)
+    def step(self, step: int, groups: list[Group] | None = None) -> dict[str, Any]:
+        """Take one step (counted from 0), of groups that are made now unless given; return its log record.
+
+        Raises RushesError when the loss is not finite.
+        """
+        groups = self.data.step(step) if groups is None else groups
         rate = learning_rate(self.config, step)
         for optimizer in self.optimizers.values():
             optimizer.set_rate(rate)
@@ -92,6 +95,7 @@ class Trainer:
             "step": step + 1, "loss": total, "lr": rate, "grad_norm": norm, "tokens": tokens,
             "captions": dict(sorted(Counter(kind for group in groups for kind in group.captions).items())),
             "fell_back": sum(fell for group in groups for fell in group.fell_back),
+            **{name: round(share, 5) for name, share in self.data.balance(step).items()},
         }  # fmt: skip
 
     def group_loss(self, model: Model, group: Group) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,124 @@
+"""Which clips each step sees, in which packs: pure functions of (seed, step), the same for any number of ranks.
+
+The spec's stages follow each other; each counts its steps and epochs from 0. An epoch visits every clip as often as its
+weight says. By tokens, an epoch is packed as a whole into a number of steps that is the same for every epoch, so its
+last step is as full as the others; by clips (`batch`), epochs are laid end to end and a step is a window of them.
+Legend: N clips, V visits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainer.config import StageConfig, TrainConfig
+from trainer.draws import envelope, epoch_order, generator, turn, visits, visits_of
+from trainer.packing import Packer, cost, place
+
+_KEPT_EPOCHS = 2  # packed, in memory: a step of the next one is prepared while the last of this one is taken
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Of all clips of a dataset, by id: tokens and bytes (N,), and for each stage the expected visits an epoch (N,)."""
+
+    tokens_N: np.ndarray
+    bytes_N: np.ndarray
+    weights: list[np.ndarray]
+
+
+Pack = list[tuple[int, int]]  # (clip, turn): what is drawn for a clip is keyed by its id and its turn
+
+
+class Schedule:
+    """The packs of every step. A clip is given by its place in `Clips`."""
+
+    def __init__(self, config: TrainConfig, clips: Clips) -> None:
+        self.config, self.clips = config, clips
+        self.stages = stages_of(config)
+        self._starts = np.cumsum([0, *(stage.steps for stage in self.stages)]).tolist()
+        self._packers = [self._packer(weights) for weights in clips.weights]
+        self._orders: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._epochs: dict[tuple[int, int], list[list[np.ndarray]]] = {}
+
+    def _packer(self, weights: np.ndarray) -> Packer | None:
+        config = self.config
+        if config.tokens_per_pack is None:
+            return None
+        sizes = envelope(weights, np.where(weights > 0, self.clips.tokens_N, 0))
+        return Packer(sizes, config.dims, config.packs_per_step, config.tokens_per_pack)
+
+    def packs(self, step: int) -> list[Pack]:
+        """Return the packs of a step (from 0); past the last stage's end it goes on. Some may be empty."""
+        stage = min(int(np.searchsorted(self._starts, step, side="right")) - 1, len(self.stages) - 1)
+        local = step - self._starts[stage]
+        packer = self._packers[stage]
+        if packer is None:
+            return self._window(stage, local)
+        epoch, place_in_epoch = divmod(local, packer.steps)
+        clips, turns = self._order(stage, epoch)
+        steps = self._epochs.get((stage, epoch))
+        if steps is None:
+            rng = generator(self.config.seed, "packs", turn(stage, epoch))
+            steps = packer.epoch(np.where(clips < 0, 0, self.clips.tokens_N[clips]), rng)
+            _keep(self._epochs, (stage, epoch), steps)
+        return [[(int(clips[v]), int(turns[v])) for v in pack if clips[v] >= 0] for pack in steps[place_in_epoch]]
+
+    def steps_of_epoch(self, stage: int = 0) -> float:
+        """Return how many steps an epoch of a stage takes."""
+        packer = self._packers[stage]
+        return packer.steps if packer else visits_of(self.clips.weights[stage]) / (self.config.batch or 1)
+
+    def _order(self, stage: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the clips that an epoch visits in order, -1 for none, and their turns: (V,) each, int64."""
+        held = self._orders.get((stage, epoch))
+        if held is not None:
+            return held
+        seed, key = self.config.seed, turn(stage, epoch)
+        weights, tokens_N = self.clips.weights[stage], self.clips.tokens_N
+        found = visits(seed, key, weights, np.where(weights > 0, tokens_N, 0))
+        again = np.arange(len(found)) - np.searchsorted(found, found)
+        turns = np.array([turn(stage, epoch, count) for count in range(int(again.max(initial=0)) + 1)])[again]
+        # Half of the memory for what is being shuffled, half for what comes next.
+        order = epoch_order(seed, key, found, self.clips.bytes_N, self.config.cache_mib * 2**19)
+        ordered = found[order], turns[order]
+        _keep(self._orders, (stage, epoch), ordered)
+        return ordered
+
+    def _window(self, stage: int, local: int) -> list[Pack]:
+        """Return a step of `batch` visits, shared out over its packs by cost."""
+        batch, count = self.config.batch or 1, visits_of(self.clips.weights[stage])
+        drawn: Pack = []
+        for at in range(local * batch, (local + 1) * batch):
+            epoch, offset = divmod(at, count)
+            clips, turns = self._order(stage, epoch)
+            if clips[offset] >= 0:
+                drawn.append((int(clips[offset]), int(turns[offset])))
+        if self.config.packs_per_step == 1:
+            return [drawn]
+        price = cost(self.clips.tokens_N[[clip for clip, _ in drawn]], self.config.dims)
+        largest = np.argsort(-price, kind="stable")
+        pack_of = np.empty(len(drawn), int)
+        pack_of[largest] = place(price[largest], price[largest], self.config.packs_per_step, np.inf)
+        return [[drawn[v] for v in np.flatnonzero(pack_of == p)] for p in range(self.config.packs_per_step)]
+
+
+def stages_of(config: TrainConfig) -> list[StageConfig]:
+    """Return the stages of a run with what they inherit filled in; a run without any is one stage."""
+    given = config.stages or (StageConfig(steps=config.steps),)
+    return [
+        stage.model_copy(update={
+            "tasks": config.tasks if stage.tasks is None else stage.tasks,
+            "mixture": config.mixture if stage.mixture is None else stage.mixture,
+        })
+        for stage in given
+    ]  # fmt: skip
+
+
+def _keep(held: dict[tuple[int, int], Any], key: tuple[int, int], value: Any) -> None:
+    """Keep what was made last; a batch may be larger than several epochs, which then are made again."""
+    while len(held) >= _KEPT_EPOCHS:
+        held.pop(next(iter(held)))
+    held[key] = value
