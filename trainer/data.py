@@ -226,7 +226,9 @@ class TrainingData:
         """
         if self.config.packs_per_step % world:
             raise SpecError(f"{world} ranks cannot share packs_per_step {self.config.packs_per_step} evenly")
-        return [group for pack in self.packs(step)[rank::world] for group in self.groups(pack)]
+        packs = self.packs(step)[rank::world]
+        self.dataset.warm(row for pack in packs for row, _ in pack)
+        return [group for pack in packs for group in self.groups(pack)]
 
     def balance(self, step: int, ranks: int | None = None) -> dict[str, float]:
         """Return the share of a step's tokens that its packs leave unused, and by what share the dearest rank's cost is

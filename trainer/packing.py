@@ -13,8 +13,8 @@ import numpy as np
 
 from trainer.config import ModelConfig
 
-# Visits are packed in windows of about this many packs: large enough to even out what chance brings together, small
-# enough that clips that share a step were near each other in the epoch's order.
+# Visits are packed in windows of at most about this many packs: large enough to even out what chance brings together,
+# small enough that clips that share a step were near each other in the epoch's order.
 WINDOW_PACKS = 128
 # Room that an epoch has beyond its tokens, so that packs can be filled by chance: it is what packing may waste.
 ROOM = 0.01
@@ -57,10 +57,12 @@ class Packer:
     the step alone says which epoch it is in. Raises ValueError where a size is above `most`.
     """
 
-    def __init__(self, largest_V: np.ndarray, dims: ModelConfig, per_step: int, most: int) -> None:
+    def __init__(
+        self, largest_V: np.ndarray, dims: ModelConfig, per_step: int, most: int, window: int = WINDOW_PACKS
+    ) -> None:
         if len(largest_V) == 0 or largest_V.max() > most:
             raise ValueError("no sizes, or one that is larger than a pack")
-        self.dims, self.per_step, self.most = dims, per_step, most
+        self.dims, self.per_step, self.most, self.window = dims, per_step, most, window
         self._sizes = np.sort(largest_V)[::-1]
         self.steps = max(1, math.ceil(self._sizes.sum() * (1 + ROOM) / (per_step * most)))
         while (pack := self._by_rank()) is None:
@@ -75,7 +77,7 @@ class Packer:
 
     def _windows(self) -> np.ndarray:
         """Return how many steps each window has."""
-        count = max(1, round(self.steps * self.per_step / WINDOW_PACKS))
+        count = min(self.steps, max(1, round(self.steps * self.per_step / self.window)))
         return np.diff(np.arange(count + 1) * self.steps // count)
 
     def _placed(self, tokens_V: np.ndarray, window_V: np.ndarray, steps: np.ndarray) -> np.ndarray | None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from trainer.config import StageConfig, TrainConfig
 from trainer.draws import envelope, epoch_order, generator, turn, visits, visits_of
-from trainer.packing import Packer, cost, place
+from trainer.packing import WINDOW_PACKS, Packer, cost, place
 
 _KEPT_EPOCHS = 2  # packed, in memory: a step of the next one is prepared while the last of this one is taken
 
@@ -37,6 +37,7 @@ class Schedule:
 
     def __init__(self, config: TrainConfig, clips: Clips) -> None:
         self.config, self.clips = config, clips
+        self._shuffled = config.cache_mib << 19  # bytes: half of the memory; the other half holds what comes next
         self.stages = stages_of(config)
         self._starts = np.cumsum([0, *(stage.steps for stage in self.stages)]).tolist()
         self._packers = [self._packer(weights) for weights in clips.weights]
@@ -48,7 +49,10 @@ class Schedule:
         if config.tokens_per_pack is None:
             return None
         sizes = envelope(weights, np.where(weights > 0, self.clips.tokens_N, 0))
-        return Packer(sizes, config.dims, config.packs_per_step, config.tokens_per_pack)
+        # What is packed together is read together, and must fit into the memory for it.
+        of_pack = config.tokens_per_pack * self.clips.bytes_N.max() / self.clips.tokens_N[self.clips.bytes_N.argmax()]
+        window = min(WINDOW_PACKS, max(config.packs_per_step, int(self._shuffled / of_pack)))
+        return Packer(sizes, config.dims, config.packs_per_step, config.tokens_per_pack, window)
 
     def packs(self, step: int) -> list[Pack]:
         """Return the packs of a step (from 0); past the last stage's end it goes on. Some may be empty."""
@@ -81,8 +85,7 @@ class Schedule:
         found = visits(seed, key, weights, np.where(weights > 0, tokens_N, 0))
         again = np.arange(len(found)) - np.searchsorted(found, found)
         turns = np.array([turn(stage, epoch, count) for count in range(int(again.max(initial=0)) + 1)])[again]
-        # Half of the memory for what is being shuffled, half for what comes next.
-        order = epoch_order(seed, key, found, self.clips.bytes_N, self.config.cache_mib * 2**19)
+        order = epoch_order(seed, key, found, self.clips.bytes_N, self._shuffled)
         ordered = found[order], turns[order]
         _keep(self._orders, (stage, epoch), ordered)
         return ordered

@@ -69,7 +69,8 @@ def train(dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnS
         out_dir.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
-    data = TrainingData(Dataset(Path(dataset_dir)), config)
+    # The receipt's check has just read every byte.
+    data = TrainingData(Dataset(Path(dataset_dir), config.cache_mib << 20, verify=False), config)
     run = _run_json(out_dir, data, config, receipt)
     if data.uncaptioned:
         print(

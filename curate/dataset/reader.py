@@ -1,44 +1,57 @@
 """Random access to an exported dataset: metadata in memory, latents and text features by row group.
 
 Precision is read from the data (bfloat16 on disk, float32 out), sizes are the clips' own, order is nobody's
-business here: the trainer draws it. Legend: C channels, T latent frames, H, W; L words, D features.
+business here: the trainer draws it. Threads may read at once; the metadata are held, and row groups up to a bound.
+Legend: C channels, T latent frames, H, W; L words, D features.
 """
 
 from __future__ import annotations
 
-import bisect
-from collections import OrderedDict
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from curate.codecs.bf16 import float32_from_bf16
-from curate.dataset.shards import read_card
-from curate.errors import SpecError, StorageError
+from curate.dataset.rows import GroupCache, ShardRows
+from curate.dataset.shards import parse_card, read_card
+from curate.errors import InputRejected, SpecError, StorageError
+from curate.files import is_local, local_path, open_url
 
-# Decoded row groups are kept until they take this many bytes; a small dataset then stays in memory whole.
+# Row groups are kept until they take this many bytes; a small dataset then stays in memory whole.
 CACHE_BYTES = 1 << 30
+# Threads that read row groups: what they do is decompression and copying, outside the interpreter's lock.
+THREADS = 2
 
 
 class Dataset:
-    """An exported dataset. `card` is dataset.json; `columns` the clips' metadata, a list a column.
+    """An exported dataset: a folder, or any fsspec URL of one. `card` is dataset.json; `columns` the clips' metadata.
 
-    Raises SpecError when the folder is no dataset, StorageError when a shard's size is not the card's.
+    `columns` has a list a column. The sha256 of a shard is compared with the card's before the first latent or text is
+    read from it, unless `verify` says that it has been (by the receipt's check, which reads every byte).
+
+    Raises SpecError when there is no dataset, StorageError when a shard's size, or later its sha256, is not the card's.
     """
 
-    def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES) -> None:
-        self.path = Path(path)
-        self.card = read_card(self.path)
-        cache = _GroupCache(cache_bytes)
-        self._clips = _Shards(self.path, self.card["shards"]["clips"], "latent", cache)
-        self._texts = _Shards(self.path, self.card["shards"]["texts"], "features", cache)
+    def __init__(self, path: Path | str, cache_bytes: int = CACHE_BYTES, *, verify: bool = True) -> None:
+        self.path = path
+        root = str(path)
+        if is_local(root):
+            root = local_path(root)
+            self.card = read_card(Path(root))
+        else:
+            self.card = _remote_card(root)
+        cache = GroupCache(cache_bytes)
+        self._clips = ShardRows(root, self.card["shards"]["clips"], "latent", cache, verify)
+        self._texts = ShardRows(root, self.card["shards"]["texts"], "features", cache, verify)
         self.columns: dict[str, list[Any]] = self._clips.metadata()
         if set(self.columns.get("dtype", [])) - {"bfloat16"}:
             raise StorageError(f"{self.path} holds latents that are not bfloat16")
         text_ids = self._texts.metadata().get("text_id", [])
         self._text_row = {text_id: row for row, text_id in enumerate(text_ids)}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dataset")
 
     def __len__(self) -> int:
         return self._clips.rows
@@ -57,6 +70,37 @@ class Dataset:
         """Return latent_CTHW of the clip at `index`, float32, as the codec made it (not normalised)."""
         return self._clips.array(index)
 
+    def latents(self, indices: Iterable[int]) -> Iterator[np.ndarray]:
+        """Yield latent_CTHW of each index in turn; threads read the row groups of the next ones meanwhile.
+
+        An order that leaves a row group and comes back is served from what is kept, and else reads it again.
+        """
+        order, asked = iter(indices), deque[tuple[int, Future[Any] | None]]()
+        last: int | None = None
+        groups = 0  # that were asked for and are not used up
+        while True:
+            while groups <= THREADS and (index := next(order, None)) is not None:
+                group = self._clips.group_of(index)
+                if group != last:
+                    asked.append((index, self._threads.submit(self._clips.load, group)))
+                    groups += 1
+                else:
+                    asked.append((index, None))
+                last = group
+            if not asked:
+                return
+            index, load = asked.popleft()
+            if load is not None:
+                load.result()
+                groups -= 1
+            yield self._clips.array(index)
+
+    def warm(self, indices: Iterable[int]) -> None:
+        """Read the row groups of these clips into what is kept, several at once."""
+        wanted = sorted({self._clips.group_of(index) for index in indices})
+        for _ in self._threads.map(self._clips.load, wanted):
+            pass
+
     def has_text(self, text_id: str | None) -> bool:
         """Whether the features of this text are in the dataset."""
         return text_id in self._text_row
@@ -68,75 +112,9 @@ class Dataset:
         return self._texts.array(self._text_row[text_id])
 
 
-class _GroupCache:
-    """Least recently used row groups, bounded by the bytes of their arrays."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._bytes = limit, 0
-        self._held: OrderedDict[tuple[str, int], list[np.ndarray]] = OrderedDict()
-
-    def get(self, key: tuple[str, int]) -> list[np.ndarray] | None:
-        group = self._held.get(key)
-        if group is not None:
-            self._held.move_to_end(key)
-        return group
-
-    def put(self, key: tuple[str, int], group: list[np.ndarray]) -> None:
-        self._held[key] = group
-        self._bytes += sum(array.nbytes for array in group)
-        while self._bytes > self._limit and len(self._held) > 1:
-            _, dropped = self._held.popitem(last=False)
-            self._bytes -= sum(array.nbytes for array in dropped)
-
-
-class _Shards:
-    """Rows of one kind over several Parquet files; `payload` is the bf16 column, described by `shape`."""
-
-    def __init__(self, root: Path, shards: list[dict[str, Any]], payload: str, cache: _GroupCache) -> None:
-        import pyarrow.parquet as pq
-
-        self._payload, self._cache = payload, cache
-        self._files: list[pq.ParquetFile] = []
-        self._groups: list[tuple[int, int]] = []
-        self._starts: list[int] = []
-        self._paths = [root / shard["path"] for shard in shards]
-        self.rows = 0
-        for path, shard in zip(self._paths, shards, strict=True):
-            if not path.is_file() or path.stat().st_size != shard["bytes"]:
-                raise StorageError(f"{path} is missing or has another size than when it was exported")
-            file = pq.ParquetFile(path, memory_map=True)
-            for group in range(file.num_row_groups):
-                self._groups.append((len(self._files), group))
-                self._starts.append(self.rows)
-                self.rows += file.metadata.row_group(group).num_rows
-            self._files.append(file)
-
-    def metadata(self) -> dict[str, list[Any]]:
-        """Return all columns but the payload, as lists."""
-        parts = [f.read(columns=[n for n in f.schema_arrow.names if n != self._payload]) for f in self._files]
-        if not parts:
-            return {}
-        table = pa.concat_tables(parts)
-        return {name: table[name].to_pylist() for name in table.column_names}
-
-    def array(self, row: int) -> np.ndarray:
-        """Return the payload of one row as float32."""
-        if not 0 <= row < self.rows:
-            raise IndexError(f"row {row} of {self.rows}")
-        number = bisect.bisect_right(self._starts, row) - 1
-        file, group = self._groups[number]
-        key = (str(self._paths[file]), group)
-        arrays = self._cache.get(key)
-        if arrays is None:
-            arrays = self._read(file, group)
-            self._cache.put(key, arrays)
-        return float32_from_bf16(arrays[row - self._starts[number]])
-
-    def _read(self, file: int, group: int) -> list[np.ndarray]:
-        table = self._files[file].read_row_group(group, columns=[self._payload, "shape"])
-        arrays = []
-        for data, shape in zip(table[self._payload].to_pylist(), table["shape"].to_pylist(), strict=True):
-            if len(data) != 2 * int(np.prod(shape)):
-                raise StorageError(f"{self._paths[file]}: {len(data)} bytes do not fit the shape {shape} in bfloat16")
-            arrays.append(np.frombuffer(data, "<u2").reshape(shape))
-        return arrays
+def _remote_card(url: str) -> dict[str, Any]:
+    try:
+        with open_url(f"{url}/dataset.json") as file:
+            return parse_card(file.read(), url)
+    except InputRejected as error:
+        raise SpecError(f"{url} is no dataset (dataset.json: {error}): run `export` first") from error
