@@ -8,6 +8,7 @@ Legend: V visits, P packs, R packs of a step.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from trainer.config import ModelConfig
 # small enough that clips that share a step were near each other in the epoch's order.
 WINDOW_PACKS = 128
 # Room that an epoch has beyond its tokens, so that packs can be filled by chance: it is what packing may waste.
-ROOM = 0.01
+ROOM = 0.005
 # Within a window clips are placed by falling size, give or take this factor: else equal windows gave equal packs.
 _JITTER = 0.25
 
@@ -50,11 +51,11 @@ def place(tokens_V: np.ndarray, cost_V: np.ndarray, packs: int, most: float) -> 
 
 
 class Packer:
-    """Packs epochs of a dataset into the same number of steps, each of `per_step` packs of at most `most` tokens.
+    """Packs each epoch of a dataset into the same number of packs, of at most `most` tokens; `per_step` are a step.
 
     Epochs may differ in their visits; `largest_V` are sizes of which the j-th largest is at least the j-th largest of
-    any epoch (draws.envelope). What packs these packs every epoch, so the number of steps holds for all of them, and
-    the step alone says which epoch it is in. Raises ValueError where a size is above `most`.
+    any epoch (draws.envelope). The packs that these fit into do for every epoch, so that the step alone says which
+    epochs' packs it takes. Raises ValueError where a size is above `most`.
     """
 
     def __init__(
@@ -64,32 +65,32 @@ class Packer:
             raise ValueError("no sizes, or one that is larger than a pack")
         self.dims, self.per_step, self.most, self.window = dims, per_step, most, window
         self._sizes = np.sort(largest_V)[::-1]
-        self.steps = max(1, math.ceil(self._sizes.sum() * (1 + ROOM) / (per_step * most)))
+        self.packs = max(1, math.ceil(self._sizes.sum() * (1 + ROOM) / most))
         while (pack := self._by_rank()) is None:
-            self.steps = max(self.steps + 1, math.ceil(self.steps * 1.01))
+            self.packs = max(self.packs + 1, math.ceil(self.packs * 1.005))
         self._pack_of_rank = pack
 
     def _by_rank(self) -> np.ndarray | None:
-        """Pack the sizes themselves; the pack of each rank, or None when the steps are too few."""
-        steps = self._windows()
-        windows = np.arange(len(self._sizes)) % len(steps)  # every window gets the same mix
-        return self._placed(self._sizes, windows, steps)
+        """Pack the sizes themselves; the pack of each rank, or None when the packs are too few."""
+        first = self._windows(0)
+        windows = np.arange(len(self._sizes)) % (len(first) - 1)  # every window gets the same mix
+        return self._placed(self._sizes, windows, first)
 
-    def _windows(self) -> np.ndarray:
-        """Return how many steps each window has."""
-        count = min(self.steps, max(1, round(self.steps * self.per_step / self.window)))
-        return np.diff(np.arange(count + 1) * self.steps // count)
+    def _windows(self, head: int) -> np.ndarray:
+        """Return the first pack of each window, and the end; a step ends after `head` packs, and with each window."""
+        steps = max(1, round(self.window / self.per_step))
+        inner = np.arange(head + steps * self.per_step, self.packs - steps * self.per_step // 2, steps * self.per_step)
+        return np.concatenate([[0], inner, [self.packs]]).astype(int)
 
-    def _placed(self, tokens_V: np.ndarray, window_V: np.ndarray, steps: np.ndarray) -> np.ndarray | None:
+    def _placed(self, tokens_V: np.ndarray, window_V: np.ndarray, first: np.ndarray) -> np.ndarray | None:
         """Pack each window's visits in the order given, and what is left wherever there is room; None where not."""
-        price_V, first = cost(tokens_V, self.dims), np.concatenate([[0], np.cumsum(steps)]) * self.per_step
-        pack_V = np.full(len(tokens_V), -1)
-        for window, (start, end) in enumerate(zip(first[:-1].tolist(), first[1:].tolist(), strict=True)):
+        price_V, pack_V = cost(tokens_V, self.dims), np.full(len(tokens_V), -1)
+        for window, (start, end) in enumerate(pairwise(first.tolist())):
             members = np.flatnonzero(window_V == window)
             found = place(tokens_V[members], price_V[members], end - start, self.most)
             pack_V[members] = np.where(found < 0, -1, found + start)
         left = np.flatnonzero(pack_V < 0)
-        free = self.most - np.bincount(pack_V[pack_V >= 0], tokens_V[pack_V >= 0], int(first[-1]))
+        free = self.most - np.bincount(pack_V[pack_V >= 0], tokens_V[pack_V >= 0], self.packs)
         for visit in left[np.argsort(-tokens_V[left], kind="stable")].tolist():
             pack = int(free.argmax())
             if free[pack] < tokens_V[visit]:
@@ -97,36 +98,37 @@ class Packer:
             pack_V[visit], free[pack] = pack, free[pack] - tokens_V[visit]
         return pack_V
 
-    def epoch(self, tokens_V: np.ndarray, rng: np.random.Generator) -> list[list[np.ndarray]]:
-        """Pack an epoch's visits, which are in random order; return for each step its packs, places in `tokens_V`.
+    def epoch(self, tokens_V: np.ndarray, rng: np.random.Generator, head: int = 0) -> list[np.ndarray]:
+        """Pack an epoch's visits, which are in random order; return its packs in order, as places in `tokens_V`.
 
-        Packs that share a step are of about equal cost. Where chance does not fit them in, visits take the places of
-        the sizes that are known to fit, rank by rank.
+        Packs that share a step are of about equal cost; the first `head` end a step that began before. Where chance
+        does not fit the visits in, they take the places of the sizes that are known to fit, rank by rank.
         """
-        steps = self._windows()
+        first = self._windows(head)
         middle = np.cumsum(tokens_V) - tokens_V / 2
-        share = np.cumsum(steps) / self.steps * max(float(tokens_V.sum()), 1.0)
-        window_V = np.minimum(np.searchsorted(share, middle, side="right"), len(steps) - 1)
+        share = first[1:] / self.packs * max(float(tokens_V.sum()), 1.0)
+        window_V = np.minimum(np.searchsorted(share, middle, side="right"), len(first) - 2)
         order = np.argsort(-tokens_V * np.exp(_JITTER * rng.uniform(-1, 1, len(tokens_V))), kind="stable")
-        pack_V = self._placed(tokens_V[order], window_V[order], steps)
+        pack_V = self._placed(tokens_V[order], window_V[order], first)
         if pack_V is None:
             order = np.argsort(-tokens_V, kind="stable")
             pack_V = self._pack_of_rank[: len(order)]
-        return self._steps(tokens_V, order, pack_V, steps, rng)
+        load = np.bincount(pack_V, cost(tokens_V[order], self.dims), self.packs)
+        ends = np.cumsum(np.bincount(pack_V, minlength=self.packs))
+        members = np.split(order[np.argsort(pack_V, kind="stable")], ends[:-1])
+        return [np.sort(members[pack]) for pack in self._by_cost(load, first, head, rng)]
 
-    def _steps(
-        self, tokens_V: np.ndarray, order: np.ndarray, pack_V: np.ndarray, steps: np.ndarray, rng: np.random.Generator
-    ) -> list[list[np.ndarray]]:
-        """Cut each window's packs, sorted by cost, to steps, and shuffle these."""
-        total = self.steps * self.per_step
-        load = np.bincount(pack_V, cost(tokens_V[order], self.dims), total)
-        by_pack = np.argsort(pack_V, kind="stable")
-        ends = np.cumsum(np.bincount(pack_V, minlength=total))
-        members = np.split(order[by_pack], ends[:-1])
-        found, start = [], 0
-        for count in (steps * self.per_step).tolist():
-            cheapest_first = start + np.argsort(load[start : start + count], kind="stable")
-            cut = cheapest_first.reshape(-1, self.per_step)
-            found += [[np.sort(members[pack]) for pack in packs] for packs in cut[rng.permutation(len(cut))]]
-            start += count
+    def _by_cost(self, load: np.ndarray, first: np.ndarray, head: int, rng: np.random.Generator) -> list[int]:
+        """Return the packs so that those of a step cost alike: each window's, sorted, cut to steps, in random order."""
+        found: list[int] = []
+        for window, (start, end) in enumerate(pairwise(first.tolist())):
+            by_cost = start + np.argsort(load[start:end], kind="stable")
+            # Steps that two epochs share get packs of middling cost from both.
+            before = min(head, end - start) if window == 0 else 0
+            after = (end - start - before) % self.per_step
+            at = (len(by_cost) - before - after) // 2
+            shared, whole = by_cost[at : at + before + after], np.delete(by_cost, np.s_[at : at + before + after])
+            shared = rng.permutation(shared)
+            whole = rng.permutation(whole.reshape(-1, self.per_step), axis=0).ravel()
+            found += [*shared[:before].tolist(), *whole.tolist(), *shared[before:].tolist()]
         return found

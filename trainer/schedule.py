@@ -1,8 +1,9 @@
 """Which clips each step sees, in which packs: pure functions of (seed, step), the same for any number of ranks.
 
 The spec's stages follow each other; each counts its steps and epochs from 0. An epoch visits every clip as often as its
-weight says. By tokens, an epoch is packed as a whole into a number of steps that is the same for every epoch, so its
-last step is as full as the others; by clips (`batch`), epochs are laid end to end and a step is a window of them.
+weight says. By tokens, an epoch is packed as a whole, into a number of packs that is the same for every epoch. Epochs
+are laid end to end, as packs or (`batch`) as clips, and a step is a window of them: the step in which an epoch ends
+takes the rest from the next one, and a stage ends where its steps do, within an epoch or not.
 Legend: N clips, V visits.
 """
 
@@ -42,7 +43,7 @@ class Schedule:
         self._starts = np.cumsum([0, *(stage.steps for stage in self.stages)]).tolist()
         self._packers = [self._packer(weights) for weights in clips.weights]
         self._orders: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
-        self._epochs: dict[tuple[int, int], list[list[np.ndarray]]] = {}
+        self._epochs: dict[tuple[int, int], list[np.ndarray]] = {}
 
     def _packer(self, weights: np.ndarray) -> Packer | None:
         config = self.config
@@ -61,19 +62,29 @@ class Schedule:
         packer = self._packers[stage]
         if packer is None:
             return self._window(stage, local)
-        epoch, place_in_epoch = divmod(local, packer.steps)
+        each = self.config.packs_per_step
+        return [self._pack(stage, *divmod(at, packer.packs)) for at in range(local * each, (local + 1) * each)]
+
+    def _pack(self, stage: int, epoch: int, at: int) -> Pack:
+        packer = self._packers[stage]
+        assert packer is not None
         clips, turns = self._order(stage, epoch)
-        steps = self._epochs.get((stage, epoch))
-        if steps is None:
+        packs = self._epochs.get((stage, epoch))
+        if packs is None:
             rng = generator(self.config.seed, "packs", turn(stage, epoch))
-            steps = packer.epoch(np.where(clips < 0, 0, self.clips.tokens_N[clips]), rng)
-            _keep(self._epochs, (stage, epoch), steps)
-        return [[(int(clips[v]), int(turns[v])) for v in pack if clips[v] >= 0] for pack in steps[place_in_epoch]]
+            tokens = np.where(clips < 0, 0, self.clips.tokens_N[clips])
+            packs = packer.epoch(tokens, rng, -epoch * packer.packs % packer.per_step)
+            _keep(self._epochs, (stage, epoch), packs)
+        return [(int(clips[v]), int(turns[v])) for v in packs[at] if clips[v] >= 0]
 
     def steps_of_epoch(self, stage: int = 0) -> float:
         """Return how many steps an epoch of a stage takes."""
         packer = self._packers[stage]
-        return packer.steps if packer else visits_of(self.clips.weights[stage]) / (self.config.batch or 1)
+        return (
+            packer.packs / packer.per_step
+            if packer
+            else visits_of(self.clips.weights[stage]) / (self.config.batch or 1)
+        )
 
     def _order(self, stage: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the clips that an epoch visits in order, -1 for none, and their turns: (V,) each, int64."""
