@@ -33,6 +33,8 @@ ALL = (
     "caption_engine",
     "caption_shapes",
     "caption_claim",
+    "loader",
+    "packing",
 )
 
 

@@ -2,9 +2,9 @@
 
     python -m benchmarks.packing [--seed 1 ...] --json
 
-Sizes are drawn log-uniformly between two numbers of tokens; a step is eight packs, one a rank. Every second epoch of
-two is taken whole, with the steps that epochs share. Mixes whose largest clip nearly fills a pack are shown beside the
-one that counts: nothing evens out attention's square there but a step of packs that are alike.
+Sizes are drawn log-uniformly between two numbers of tokens; a step is eight packs, one a rank. Two epochs are taken,
+with the steps that they share. The mix whose largest clip fills a pack alone is shown beside those that count: the
+square of its attention can be set against nothing but another such clip.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def packed(seed: int, model: str, low: int, high: int, most: int) -> dict[str, A
     assert sums.max() <= most
     found = [imbalance(np.array([cost(of_pack, config.dims).sum() for of_pack in packs])) for packs in sizes]
     return {
-        "waste": 1 - sums.mean() / most, "imbalance": float(np.mean(found)), "p95": float(np.quantile(found, 0.95)),
-        "worst": max(found), "us_per_clip": 1e6 * spent / (EPOCHS * CLIPS),
+        "waste": float(1 - sums.mean() / most), "imbalance": float(np.mean(found)),
+        "p95": float(np.quantile(found, 0.95)), "worst": max(found), "us_per_clip": 1e6 * spent / (EPOCHS * CLIPS),
     }  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def main() -> None:
             worst = {name: round(max(run[name] for run in runs), 5) for name in runs[0]}
             table[f"{mix[0]}-{mix[1]} in {mix[2]}, {model}"] = worst
             print(f"{mix}, {model}: worst of {len(seeds)} seeds: {worst}", flush=True)
-    # The promise is for a mix that is not made of single clips to a pack: the first two.
+    # The promise is for clips of at most half a pack: the first two mixes.
     counted = [facts for name, facts in table.items() if "in 16384" not in name]
     waste, dearest = max(facts["waste"] for facts in counted), max(facts["worst"] for facts in counted)
     show(

@@ -7,12 +7,12 @@ Legend: N clips.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from curate.errors import SpecError
-from curate.registry import nearest
 from trainer.config import StageConfig
 
 DRAWN = "trained"
@@ -79,7 +79,8 @@ def _names(columns: dict[str, list[Any]], mixture: dict[str, float], count: int)
     known = {str(name) for name in (*origins, *classes) if name}
     for name in mixture:
         if name not in known:
-            raise SpecError(f"train: mixture: no clip is of {name!r}; {nearest(name, sorted(known))}")
+            like = get_close_matches(name, sorted(known), n=3, cutoff=0.0)
+            raise SpecError(f"train: mixture: no clip is of {name!r}; the nearest there are: {', '.join(like)}")
     pairs = zip(origins, classes, strict=True)
     return [str(origin if origin in mixture else kind if kind in mixture else "") for origin, kind in pairs]
 

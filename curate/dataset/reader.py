@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from curate.dataset.rows import GroupCache, ShardRows
+from curate.dataset.rows import Arrays, GroupCache, ShardRows
 from curate.dataset.shards import parse_card, read_card
 from curate.errors import InputRejected, SpecError, StorageError
 from curate.files import is_local, local_path, open_url
@@ -75,25 +76,17 @@ class Dataset:
 
         An order that leaves a row group and comes back is served from what is kept, and else reads it again.
         """
-        order, asked = iter(indices), deque[tuple[int, Future[Any] | None]]()
-        last: int | None = None
-        groups = 0  # that were asked for and are not used up
-        while True:
-            while groups <= THREADS and (index := next(order, None)) is not None:
-                group = self._clips.group_of(index)
-                if group != last:
-                    asked.append((index, self._threads.submit(self._clips.load, group)))
-                    groups += 1
-                else:
-                    asked.append((index, None))
-                last = group
-            if not asked:
-                return
-            index, load = asked.popleft()
-            if load is not None:
-                load.result()
-                groups -= 1
-            yield self._clips.array(index)
+        asked: deque[tuple[list[int], Future[Arrays]]] = deque()
+        for group, rows in groupby(indices, self._clips.group_of):
+            asked.append((list(rows), self._threads.submit(self._clips.load, group)))
+            if len(asked) > THREADS:
+                yield from self._arrays(*asked.popleft())
+        while asked:
+            yield from self._arrays(*asked.popleft())
+
+    def _arrays(self, rows: list[int], load: Future[Arrays]) -> Iterator[np.ndarray]:
+        arrays = load.result()
+        return (self._clips.array(row, arrays) for row in rows)
 
     def warm(self, indices: Iterable[int]) -> None:
         """Read the row groups of these clips into what is kept, several at once."""

@@ -6,9 +6,8 @@ import bisect
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 Arrays = list[np.ndarray]
 _HASH_BLOCK = 1 << 20
+_OPEN_FILES = 4  # of each thread: an epoch's order of a large dataset stays in few shards at a time
 
 
 class GroupCache:
@@ -75,7 +75,7 @@ def _bytes(group: Arrays) -> int:
 class ShardRows:
     """Rows of one kind over several Parquet files; `payload` is the bf16 column, described by `shape`.
 
-    A file is opened for every row group that is read: threads do not share one, and none stays open.
+    Threads do not share open files.
     """
 
     def __init__(self, root: str, shards: list[dict[str, Any]], payload: str, cache: GroupCache, verify: bool) -> None:
@@ -84,14 +84,15 @@ class ShardRows:
         self._sha256 = [shard["sha256"] for shard in shards]
         self._checked = [not verify] * len(shards)
         self._locks = [threading.Lock() for _ in shards]
+        self._open = threading.local()
         self._footers: list[FileMetaData] = []
         self._groups: list[tuple[int, int]] = []
         self._starts: list[int] = []
         self.rows = 0
         for number, shard in enumerate(shards):
             self._check_size(number, shard["bytes"])
-            with self._opened(number) as file:
-                self._footers.append(file.metadata)
+            file = self._opened(number)
+            self._footers.append(file.metadata)
             for group in range(file.metadata.num_row_groups):
                 self._groups.append((number, group))
                 self._starts.append(self.rows)
@@ -105,19 +106,24 @@ class ShardRows:
         if found is None or found not in (size, -1):  # -1: a web server that does not say
             raise StorageError(f"{self._paths[number]} is missing or has another size than when it was exported")
 
-    @contextmanager
-    def _opened(self, number: int) -> Iterator[ParquetFile]:
+    def _opened(self, number: int) -> ParquetFile:
+        """Return a file that is open for this thread alone; each thread keeps a few."""
+        held = self._open.__dict__.setdefault("files", OrderedDict())
+        file = held.pop(number, None) or self._parquet(number)
+        held[number] = file
+        if len(held) > _OPEN_FILES:
+            held.popitem(last=False)[1].close(force=True)
+        return file
+
+    def _parquet(self, number: int) -> ParquetFile:
         import pyarrow.parquet as pq
 
         path, footer = self._paths[number], None if number >= len(self._footers) else self._footers[number]
         if is_local(path):
-            with pq.ParquetFile(path, metadata=footer, memory_map=True) as file:
-                yield file
-            return
+            return pq.ParquetFile(path, metadata=footer, memory_map=True)
         try:
             # Only the wanted columns' ranges are fetched, each as one.
-            with open_url(path) as source, pq.ParquetFile(source, metadata=footer, pre_buffer=True) as file:
-                yield file
+            return pq.ParquetFile(open_url(path), metadata=footer, pre_buffer=True)
         except InputRejected as error:
             raise StorageError(f"{path} cannot be read: {error}") from error
 
@@ -125,8 +131,8 @@ class ShardRows:
         """Return all columns but the payload, as lists."""
         parts = []
         for number in range(len(self._paths)):
-            with self._opened(number) as file:
-                parts.append(file.read(columns=[n for n in file.schema_arrow.names if n != self._payload]))
+            file = self._opened(number)
+            parts.append(file.read(columns=[n for n in file.schema_arrow.names if n != self._payload]))
         if not parts:
             return {}
         table = pa.concat_tables(parts)
@@ -143,15 +149,14 @@ class ShardRows:
         file, place = self._groups[group]
         return self._cache.get((self._paths[file], place), lambda: self._read(file, place))
 
-    def array(self, row: int) -> np.ndarray:
-        """Return the payload of one row as float32."""
+    def array(self, row: int, arrays: Arrays | None = None) -> np.ndarray:
+        """Return the payload of one row as float32; `arrays` are its row group's, where they are at hand."""
         group = self.group_of(row)
-        return float32_from_bf16(self.load(group)[row - self._starts[group]])
+        return float32_from_bf16((arrays or self.load(group))[row - self._starts[group]])
 
     def _read(self, number: int, group: int) -> Arrays:
         self._verify(number)
-        with self._opened(number) as file:
-            table = file.read_row_group(group, columns=[self._payload, "shape"])
+        table = self._opened(number).read_row_group(group, columns=[self._payload, "shape"])
         arrays = []
         for cell, shape in zip(table[self._payload], table["shape"].to_pylist(), strict=True):
             data = cell.as_buffer()
