@@ -118,7 +118,7 @@ def rates(path: Path, seed: int) -> dict[str, Any]:
 def waited(path: Path, out: Path, seed: int) -> dict[str, float]:
     """Share of a training's time that it waits for data."""
     config = TrainConfig.model_validate({
-        "steps": 40, "packs_per_step": 2, "tokens_per_pack": 2048, "seed": seed, "threads": 1, "precision": "fp32",
+        "steps": 20, "packs_per_step": 2, "tokens_per_pack": 640, "seed": seed, "threads": 1, "precision": "fp32",
         "captions": {"short": 1.0}, "allow_unscreened": list(CATEGORIES), "cache_mib": 24,
     })  # fmt: skip
     train(path, out, config)

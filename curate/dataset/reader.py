@@ -7,10 +7,9 @@ Legend: C channels, T latent frames, H, W; L words, D features.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ from curate.files import is_local, local_path, open_url
 CACHE_BYTES = 1 << 30
 # Threads that read row groups: what they do is decompression and copying, outside the interpreter's lock.
 THREADS = 2
+# How far `latents` looks ahead: row groups that are held beside what is kept, and rows.
+GROUPS_AHEAD, ROWS_AHEAD = 2 * THREADS, 1024
 
 
 class Dataset:
@@ -76,17 +77,24 @@ class Dataset:
 
         An order that leaves a row group and comes back is served from what is kept, and else reads it again.
         """
-        asked: deque[tuple[list[int], Future[Arrays]]] = deque()
-        for group, rows in groupby(indices, self._clips.group_of):
-            asked.append((list(rows), self._threads.submit(self._clips.load, group)))
-            if len(asked) > THREADS:
-                yield from self._arrays(*asked.popleft())
-        while asked:
-            yield from self._arrays(*asked.popleft())
-
-    def _arrays(self, rows: list[int], load: Future[Arrays]) -> Iterator[np.ndarray]:
-        arrays = load.result()
-        return (self._clips.array(row, arrays) for row in rows)
+        order = ((row, self._clips.group_of(row)) for row in indices)
+        asked: deque[tuple[int, int]] = deque()
+        loads: dict[int, Future[Arrays]] = {}  # of the row groups that `asked` needs
+        left: Counter[int] = Counter()  # rows of each that `asked` has
+        while True:
+            while len(loads) <= GROUPS_AHEAD and len(asked) < ROWS_AHEAD and (found := next(order, None)) is not None:
+                asked.append(found)
+                left[found[1]] += 1
+                if found[1] not in loads:
+                    loads[found[1]] = self._threads.submit(self._clips.load, found[1])
+            if not asked:
+                return
+            row, group = asked.popleft()
+            latent = self._clips.array(row, loads[group].result())
+            left[group] -= 1
+            if not left[group]:
+                del loads[group], left[group]
+            yield latent
 
     def warm(self, indices: Iterable[int]) -> None:
         """Read the row groups of these clips into what is kept, several at once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -156,12 +157,13 @@ class ShardRows:
 
     def _read(self, number: int, group: int) -> Arrays:
         self._verify(number)
-        table = self._opened(number).read_row_group(group, columns=[self._payload, "shape"])
+        # One heavy column: more threads of pyarrow would only wait for each other.
+        table = self._opened(number).read_row_group(group, columns=[self._payload, "shape"], use_threads=False)
         arrays = []
         for cell, shape in zip(table[self._payload], table["shape"].to_pylist(), strict=True):
             data = cell.as_buffer()
             size = 0 if data is None else data.size
-            if size != 2 * int(np.prod(shape)):
+            if size != 2 * math.prod(shape):
                 raise StorageError(f"{self._paths[number]}: {size} bytes do not fit the shape {shape} in bfloat16")
             arrays.append(np.frombuffer(data, "<u2").reshape(shape))  # a view: nothing is copied
         return arrays
