@@ -197,9 +197,10 @@ class TrainingData:
         drawn = weighted_choice(rng, dict(self.config.captions))
         if drawn in captions:
             return drawn, False
-        return (
-            weighted_choice(rng, {kind: self.config.captions[kind] for kind in captions}) if captions else None
-        ), True
+        if not captions:
+            return None, True
+        there: dict[CaptionKind, float] = {kind: self.config.captions[kind] for kind in captions}
+        return weighted_choice(rng, there), True
 
     def likeliest_text(self, row: int) -> str:
         """Return the text that validation gives a clip: of its kind with the largest weight (the first of equals)."""

@@ -9,8 +9,10 @@ Legend: N clips, V visits.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from trainer.config import StageConfig, TrainConfig
 from trainer.draws import envelope, epoch_order, generator, turn, visits, visits_of
 from trainer.packing import WINDOW_PACKS, Packer, cost, place
 
+Made = TypeVar("Made")
 _KEPT_EPOCHS = 2  # packed, in memory: a step of the next one is prepared while the last of this one is taken
 
 
@@ -42,8 +45,8 @@ class Schedule:
         self.stages = stages_of(config)
         self._starts = np.cumsum([0, *(stage.steps for stage in self.stages)]).tolist()
         self._packers = [self._packer(weights) for weights in clips.weights]
-        self._orders: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
-        self._epochs: dict[tuple[int, int], list[np.ndarray]] = {}
+        self._orders: _Recent[tuple[np.ndarray, np.ndarray]] = _Recent()
+        self._packed: _Recent[list[np.ndarray]] = _Recent()
 
     def _packer(self, weights: np.ndarray) -> Packer | None:
         config = self.config
@@ -66,15 +69,16 @@ class Schedule:
         return [self._pack(stage, *divmod(at, packer.packs)) for at in range(local * each, (local + 1) * each)]
 
     def _pack(self, stage: int, epoch: int, at: int) -> Pack:
-        packer = self._packers[stage]
-        assert packer is not None
         clips, turns = self._order(stage, epoch)
-        packs = self._epochs.get((stage, epoch))
-        if packs is None:
+
+        def pack() -> list[np.ndarray]:
+            packer = self._packers[stage]
+            assert packer is not None
             rng = generator(self.config.seed, "packs", turn(stage, epoch))
             tokens = np.where(clips < 0, 0, self.clips.tokens_N[clips])
-            packs = packer.epoch(tokens, rng, -epoch * packer.packs % packer.per_step)
-            _keep(self._epochs, (stage, epoch), packs)
+            return packer.epoch(tokens, rng, -epoch * packer.packs % packer.per_step)
+
+        packs = self._packed.get((stage, epoch), pack)
         return [(int(clips[v]), int(turns[v])) for v in packs[at] if clips[v] >= 0]
 
     def steps_of_epoch(self, stage: int = 0) -> float:
@@ -88,18 +92,17 @@ class Schedule:
 
     def _order(self, stage: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the clips that an epoch visits in order, -1 for none, and their turns: (V,) each, int64."""
-        held = self._orders.get((stage, epoch))
-        if held is not None:
-            return held
         seed, key = self.config.seed, turn(stage, epoch)
         weights, tokens_N = self.clips.weights[stage], self.clips.tokens_N
-        found = visits(seed, key, weights, np.where(weights > 0, tokens_N, 0))
-        again = np.arange(len(found)) - np.searchsorted(found, found)
-        turns = np.array([turn(stage, epoch, count) for count in range(int(again.max(initial=0)) + 1)])[again]
-        order = epoch_order(seed, key, found, self.clips.bytes_N, self._shuffled)
-        ordered = found[order], turns[order]
-        _keep(self._orders, (stage, epoch), ordered)
-        return ordered
+
+        def order() -> tuple[np.ndarray, np.ndarray]:
+            found = visits(seed, key, weights, np.where(weights > 0, tokens_N, 0))
+            again = np.arange(len(found)) - np.searchsorted(found, found)
+            turns = np.array([turn(stage, epoch, count) for count in range(int(again.max(initial=0)) + 1)])[again]
+            places = epoch_order(seed, key, found, self.clips.bytes_N, self._shuffled)
+            return found[places], turns[places]
+
+        return self._orders.get((stage, epoch), order)
 
     def _window(self, stage: int, local: int) -> list[Pack]:
         """Return a step of `batch` visits, shared out over its packs by cost."""
@@ -131,8 +134,20 @@ def stages_of(config: TrainConfig) -> list[StageConfig]:
     ]  # fmt: skip
 
 
-def _keep(held: dict[tuple[int, int], Any], key: tuple[int, int], value: Any) -> None:
-    """Keep what was made last; a batch may be larger than several epochs, which then are made again."""
-    while len(held) >= _KEPT_EPOCHS:
-        held.pop(next(iter(held)))
-    held[key] = value
+class _Recent(Generic[Made]):
+    """What was made last, by key. Safe for threads, of which two may make the same: it is pure."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[int, int], Made] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[int, int], make: Callable[[], Made]) -> Made:
+        with self._lock:
+            found = self._held.get(key)
+        if found is None:
+            found = make()
+            with self._lock:
+                self._held[key] = found
+                while len(self._held) > _KEPT_EPOCHS:
+                    self._held.pop(next(iter(self._held)))
+        return found

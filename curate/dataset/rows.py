@@ -163,7 +163,7 @@ class ShardRows:
         for cell, shape in zip(table[self._payload], table["shape"].to_pylist(), strict=True):
             data = cell.as_buffer()
             size = 0 if data is None else data.size
-            if size != 2 * math.prod(shape):
+            if data is None or size != 2 * math.prod(shape):
                 raise StorageError(f"{self._paths[number]}: {size} bytes do not fit the shape {shape} in bfloat16")
             arrays.append(np.frombuffer(data, "<u2").reshape(shape))  # a view: nothing is copied
         return arrays
