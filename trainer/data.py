@@ -232,9 +232,11 @@ class TrainingData:
         return [group for pack in packs for group in self.groups(pack)]
 
     def balance(self, step: int, ranks: int | None = None) -> dict[str, float]:
-        """Return the share of a step's tokens that its packs leave unused, and by what share the dearest rank's cost is
-        above the mean (one pack a rank, unless told how many ranks).
-        """  # fmt: skip
+        """Return how well a step is packed.
+
+        `waste` is the share of its tokens that its packs leave unused (0 by clips), `imbalance` by what share the
+        dearest rank's cost is above the mean: one pack a rank, unless told how many ranks.
+        """
         packs, ranks = self.packs(step), ranks or self.config.packs_per_step
         tokens = [np.array([self.tokens[row] for row, _ in pack]) for pack in packs]
         loads = np.array([cost(of_pack, self.config.dims).sum() for of_pack in tokens])

@@ -66,9 +66,12 @@ def stage_weights(
     if most_synthetic == 0:
         leave_out(synthetic, "synthetic")
     weights = _capped(weights, synthetic, most_synthetic)
-    if not weights.sum() > 0:
+    if weights.sum() < 1 - 1e-6:
         kinds = ", ".join(sorted(set(fates)))
-        raise SpecError(f"train: no clip is left to draw from ({kinds}): see `weight`, `tiers`, `mixture`")
+        raise SpecError(
+            f"train: no clip is left to draw from, or less than one an epoch ({kinds}, {weights.sum():.3g} draws): see"
+            " `weight`, `tiers`, `mixture`, `max_synthetic`"
+        )
     return weights, fates
 
 

@@ -2,7 +2,7 @@
 
 A clip of n tokens costs n + n * n / (3 D + F): the matrices of a block take 6 D^2 + 2 D F multiplications a token
 (width D, MLP width F), its attention 2 n D. Text is left out: it is short, and of about the same length everywhere.
-Legend: V visits, P packs, R packs of a step.
+Legend: V visits.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class Packer:
             raise ValueError("no sizes, or one that is larger than a pack")
         self.dims, self.per_step, self.most, self.window = dims, per_step, most, window
         self._sizes = np.sort(largest_V)[::-1]
-        self.packs = max(1, math.ceil(self._sizes.sum() * (1 + ROOM) / most))
+        self.packs = min(len(self._sizes), math.ceil(self._sizes.sum() * (1 + ROOM) / most))
         while (pack := self._by_rank()) is None:
-            self.packs = max(self.packs + 1, math.ceil(self.packs * 1.005))
+            self.packs = min(len(self._sizes), max(self.packs + 1, math.ceil(self.packs * 1.005)))
         self._pack_of_rank = pack
 
     def _by_rank(self) -> np.ndarray | None:

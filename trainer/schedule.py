@@ -84,11 +84,9 @@ class Schedule:
     def steps_of_epoch(self, stage: int = 0) -> float:
         """Return how many steps an epoch of a stage takes."""
         packer = self._packers[stage]
-        return (
-            packer.packs / packer.per_step
-            if packer
-            else visits_of(self.clips.weights[stage]) / (self.config.batch or 1)
-        )
+        if packer is not None:
+            return packer.packs / packer.per_step
+        return visits_of(self.clips.weights[stage]) / (self.config.batch or 1)
 
     def _order(self, stage: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the clips that an epoch visits in order, -1 for none, and their turns: (V,) each, int64."""

@@ -84,6 +84,11 @@ def test_waste_and_imbalance_of_a_log_uniform_mix(seed):
     assert max(imbalance(np.array(of_step)) for of_step in loads) <= 0.05
 
 
+def test_clips_that_fill_a_pack_each_leave_none_empty():
+    packs = Packer(np.full(700, 10), DIMS, 1, 10).epoch(np.full(700, 10), np.random.default_rng(0))
+    assert sorted(pack.tolist() for pack in packs) == [[v] for v in range(700)]
+
+
 def test_a_size_above_the_bound_is_refused():
     with pytest.raises(ValueError, match="larger than a pack"):
         Packer(np.array([5, 11]), DIMS, 1, 10)
