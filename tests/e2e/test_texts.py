@@ -94,9 +94,7 @@ def _the_reader_and_the_trainer_know_both(dataset):
     with pytest.raises(SpecError, match="no texts of an encoder called 'bert', but of: umt5, clip"):
         Dataset(dataset, text_encoder="bert")
     config = TrainConfig.model_validate({"captions": {"short": 1.0}, "model": TINY, "text_pad_to": 3})
-    with pytest.raises(
-        SpecError, match=r"a text of 16 tokens, and texts are padded to 3: encode with `max_tokens: 3`"
-    ):
+    with pytest.raises(SpecError, match=r"a text of 16 tokens, and texts are padded to 3: encode with `max_tokens: 3`"):
         TrainingData(first, config)
 
 
