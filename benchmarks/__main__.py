@@ -37,6 +37,8 @@ ALL = (
     "vae_codec",
     "dct_codec",
     "caption_match",
+    "loader",
+    "packing",
 )
 
 

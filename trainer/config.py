@@ -6,8 +6,9 @@ No torch here: the spec is read long before a model is built. Where and how a ru
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -21,15 +22,17 @@ __all__ = [
     "ModelConfig",
     "SampleConfig",
     "SampleRequest",
+    "StageConfig",
     "TrainConfig",
     "read_config",
     "read_requests",
 ]
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
 # Wan was trained on texts padded with zeros to this many tokens, and attends to all of them.
 TEXT_PAD_TO = 512
-VERSION = 4  # part of the key of a training run: raise it when the same config and data give another model
+VERSION = 5  # part of the key of a training run: raise it when the same config and data give another model
 # What does not change the numbers of a run, and may differ when it goes on.
 SCHEDULING = frozenset(
     {"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened", "allow_uncalibrated",
@@ -41,13 +44,32 @@ CaptionKind = Literal["short", "dense", "original"]
 _Config = TypeVar("_Config", bound=Frozen)
 
 
+class StageConfig(Frozen):
+    """A part of the training: for `steps` steps, of the clips of these tiers, with these tasks and sources.
+
+    A tier is a shorter side in pixels that the dataset has; none named is all. None is the run's own.
+    """
+
+    steps: Positive
+    tiers: list[Positive] = []
+    tasks: dict[TaskName, Weight] | None = None
+    mixture: dict[str, Weight] | None = None
+
+    @model_validator(mode="after")
+    def _sums(self) -> StageConfig:
+        _some_weight(tasks=self.tasks or {"t2v": 1}, mixture=self.mixture or {"any": 1})
+        return self
+
+
 class TrainConfig(Frozen):
     """A training run. Two runs with equal configs and equal datasets are the same run, wherever they stop."""
 
     model: ModelName | ModelConfig = "dit-xs"
     init: str | None = None  # a folder with Wan's weights to start from, of the sizes that `model` says (imported.py)
     steps: Positive = 1000
-    batch: Positive = 64
+    batch: Positive | None = 64  # clips a step; none with tokens_per_pack
+    packs_per_step: Positive = 1  # what ranks take, round robin
+    tokens_per_pack: Positive | None = None
     optimizer: Literal["muon", "adamw"] = "muon"  # muon: for the matrices; the rest is always adamw's
     lr: Annotated[float, Field(gt=0)] = 2e-3
     warmup: Annotated[int, Field(ge=0)] = 100
@@ -56,8 +78,11 @@ class TrainConfig(Frozen):
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     ema: Share = 0.999
     text_dropout: Share = 0.1
-    captions: dict[CaptionKind, Annotated[float, Field(ge=0)]] = {"short": 0.475, "dense": 0.475, "original": 0.05}
-    tasks: dict[TaskName, Annotated[float, Field(ge=0)]] = {"t2v": 0.6, "i2v": 0.2, "extend": 0.1, "infill": 0.1}
+    captions: dict[CaptionKind, Weight] = {"short": 0.475, "dense": 0.475, "original": 0.05}
+    tasks: dict[TaskName, Weight] = {"t2v": 0.6, "i2v": 0.2, "extend": 0.1, "infill": 0.1}
+    mixture: dict[str, Weight] = {}  # share of the draws by origin or source_class
+    max_synthetic: Share = 1.0
+    stages: list[StageConfig] = []
     independent_times: Share = 0.2  # share of the clips whose latent frames each draw their own time
     objective: Literal["velocity", "x0"] = "velocity"
     times: Literal["logit_normal", "uniform", "mode"] = "logit_normal"
@@ -74,6 +99,8 @@ class TrainConfig(Frozen):
     eval_clips: Annotated[int, Field(ge=0)] = 0  # held out of training
     threads: Annotated[int, Field(ge=0)] = 0  # 0: what torch finds
     peak_tflops: Annotated[float, Field(gt=0)] | None = None  # what `mfu` is a share of; None: measured at the start
+    # Of latents and texts in memory. The clips of a larger dataset are shuffled in runs of neighbours.
+    cache_mib: Positive = 1024
     seed: Annotated[int, Field(ge=0)] = 0
     text_encoder: str | None = None  # of the dataset's; None for its first
     text_pad_to: Annotated[int, Field(ge=0)] = 0  # tokens that texts are padded to as Wan's are: 512 for its weights
@@ -81,12 +108,24 @@ class TrainConfig(Frozen):
     allow_uncalibrated: list[str] = []
     require_policy: str | None = None  # of the data: its name, NAME/PROFILE, or the beginning of its sha256
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_measure(cls, values: Any) -> Any:
+        """A step is measured in clips or in tokens; `batch` has a default for one who says neither."""
+        if isinstance(values, dict) and values.get("tokens_per_pack") is not None:
+            if values.get("batch") is not None:
+                raise ValueError("a step has `batch` clips, or packs of `tokens_per_pack` tokens: give one of the two")
+            return {**values, "batch": None}
+        return values
+
     @model_validator(mode="after")
     def _sums(self) -> TrainConfig:
-        if not sum(self.captions.values()) > 0:
-            raise ValueError("captions: at least one kind needs a weight above 0")
-        if not sum(self.tasks.values()) > 0:
-            raise ValueError("tasks: at least one task needs a probability above 0")
+        _some_weight(captions=self.captions, tasks=self.tasks, mixture=self.mixture or {"any": 1})
+        if self.batch is None and self.tokens_per_pack is None:
+            raise ValueError("a step needs `batch` or `tokens_per_pack`")
+        total = sum(stage.steps for stage in self.stages)
+        if self.stages and total != self.steps:
+            raise ValueError(f"the steps of the stages add up to {total}, and steps is {self.steps}")
         return self
 
     @model_validator(mode="after")
@@ -108,6 +147,12 @@ class TrainConfig(Frozen):
     def shift_of(self, shape_CTHW: tuple[int, ...]) -> float:
         """The shift of the times of a clip whose latent has this shape."""
         return shift_at(self.shift, self.dims.tokens(shape_CTHW))
+
+
+def _some_weight(**weights: Mapping[Any, float]) -> None:
+    for name, values in weights.items():
+        if not sum(values.values()) > 0:
+            raise ValueError(f"{name}: at least one needs a weight above 0")
 
 
 def read_config(path: Path | None, kind: type[_Config]) -> _Config:

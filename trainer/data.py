@@ -1,11 +1,13 @@
 """A training step's tensors: which clips, which captions, what noise, as pure functions of (seed, step, clip id).
 
-A step is a list of groups; a group holds the clips of one latent shape, so any mix of sizes trains, uncropped.
+A step is a list of packs (schedule.py), which ranks take round robin; a pack is a list of groups, and a group holds the
+clips of one latent shape, so any mix of sizes trains, uncropped.
 Legend: B clips, C channels, T latent frames, H, W; S words (padded to the group's longest), F text features.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,54 +19,13 @@ from curate.dataset.reader import Dataset
 from curate.errors import SpecError
 from trainer.conditioning import draw_known, stack, where_unknown
 from trainer.config import CaptionKind, TrainConfig
-from trainer.draws import generator, step_members, weighted_choice
+from trainer.draws import generator, stage_of, weighted_choice
 from trainer.flow import draw_times
+from trainer.mixture import DRAWN, column_weights, is_synthetic, stage_weights
+from trainer.normaliser import Normaliser
+from trainer.packing import cost, imbalance
 from trainer.provenance import EMPTY_TEXT_ID
-
-# A channel that hardly varies must not be blown up to the size of the others.
-SMALLEST_STD_SHARE = 1e-3
-
-
-@dataclass(frozen=True)
-class Normaliser:
-    """Latents to the numbers the model sees: (x - mean) / std ** whiten, times a gain that makes the rms 1."""
-
-    mean_C: np.ndarray
-    scale_C: np.ndarray
-
-    @classmethod
-    def from_card(cls, card: dict[str, Any], whiten: float, imported: bool = False) -> Normaliser:
-        """Read the dataset's mean and std. Raises SpecError when the dataset has no clips.
-
-        Imported weights know latents normalised by their codec, and get those as they are.
-        """
-        stats = card["latent_stats"]
-        if stats is None:
-            raise SpecError("the dataset holds no clips: nothing was kept")
-        mean, std = np.array(stats["mean"]), np.array(stats["std"])
-        normalised = card.get("codec", {}).get("normalised")
-        if imported and normalised:
-            return cls(np.zeros(len(mean), np.float32), np.ones(len(mean), np.float32))
-        if imported and normalised is not None:
-            raise SpecError(
-                "train.init: its weights know normalised latents: encode with the codec's `normalise: true`"
-            )
-        std = np.maximum(std, SMALLEST_STD_SHARE * max(float(std.max()), 1e-12))
-        scale = std**whiten * np.sqrt(np.mean(std ** (2 - 2 * whiten)))
-        return cls(mean.astype(np.float32), scale.astype(np.float32))
-
-    @classmethod
-    def from_run(cls, run: dict[str, Any]) -> Normaliser:
-        """Read back what a run's card says."""
-        return cls(np.array(run["latent_mean"], np.float32), np.array(run["latent_scale"], np.float32))
-
-    def forward(self, latent: np.ndarray) -> np.ndarray:
-        """Normalise (..., C, T, H, W), float32."""
-        return (latent - self.mean_C[:, None, None, None]) / self.scale_C[:, None, None, None]
-
-    def inverse(self, latent: np.ndarray) -> np.ndarray:
-        """Undo `forward`."""
-        return latent * self.scale_C[:, None, None, None] + self.mean_C[:, None, None, None]
+from trainer.schedule import Clips, Pack, Schedule, stages_of
 
 
 @dataclass(frozen=True)
@@ -103,8 +64,10 @@ class Draw:
 class TrainingData:
     """The clips of a dataset that a run trains on, in order of their ids.
 
-    Raises SpecError when there are none, when the empty text is missing (dropout needs its true features), or
-    when a caption that has a weight was exported without its features, or a text is longer than what all are padded to.
+    `rows` are drawn in some stage, `held_out` are for validation, and `fates` says of every clip, by row, which of the
+    two it is or why it is neither. Raises SpecError when nothing is left to train on, when the empty text is missing
+    (dropout needs its true features), when a caption that has a weight was exported without its features, or a text is
+    longer than what all are padded to.
     """
 
     def __init__(self, dataset: Dataset, config: TrainConfig) -> None:
@@ -117,21 +80,24 @@ class TrainingData:
                 f"{dataset.path} has a text of {dataset.longest_text} tokens, and texts are padded to "
                 f"{config.padded_to}: encode with `max_tokens: {config.padded_to}`, or pad to more"
             )
-        by_id = sorted(range(len(dataset)), key=lambda row: dataset.clip_ids[row])
-        held = self._held_sources(by_id)
+        self._by_id = sorted(range(len(dataset)), key=lambda row: dataset.clip_ids[row])
+        self.tokens = {row: self._tokens(row) for row in self._by_id}
+        self.fates = dict.fromkeys(self._by_id, DRAWN)
+        most = config.tokens_per_pack
+        too_large = [row for row in self._by_id if most is not None and self.tokens[row] > most]
+        self.fates.update(dict.fromkeys(too_large, "too_large"))
+        held = self._held_sources([row for row in self._by_id if self.fates[row] == DRAWN])
         sources = dataset.columns["source_id"]
-        self.rows = [row for row in by_id if sources[row] not in held]
-        self.held_out = [row for row in by_id if sources[row] in held]
-        if not self.rows:
-            raise SpecError(f"{dataset.path} has {len(dataset)} clips and eval_clips is {config.eval_clips}: none left")
-        patch = config.dims.patch
-        for row in self.rows + self.held_out:
-            shape = dataset.shape(row)
-            if any(size % p for size, p in zip(shape[1:], patch, strict=True)):
-                raise SpecError(
-                    f"clip {dataset.clip_ids[row]} has a latent of {shape[1:]}, which patches of {patch} do not fill:"
-                    " change `encode: latents` (frame sizes that are multiples) or `train: model: patch`"
-                )
+        self.held_out = [row for row in self._by_id if sources[row] in held and self.fates[row] == DRAWN]
+        self.fates.update(dict.fromkeys(self.held_out, "held_out"))
+        if DRAWN not in self.fates.values():
+            raise SpecError(
+                f"{dataset.path} has {len(dataset)} clips, eval_clips is {config.eval_clips}, and {len(too_large)} are"
+                f" larger than tokens_per_pack ({most}): none left"
+            )
+        self._stages = stages_of(config)
+        self.schedule = Schedule(config, self._clips())
+        self.rows = [row for row in self._by_id if self.fates[row] == DRAWN]
         self._captions = {row: self._caption_ids(row) for row in self.rows + self.held_out}
         if self.uncaptioned == len(self.rows):
             kinds = ", ".join(kind for kind, weight in config.captions.items() if weight > 0)
@@ -140,15 +106,57 @@ class TrainingData:
                 " weigh the kinds that there are under `train: captions`"
             )
 
+    def _tokens(self, row: int) -> int:
+        shape, patch = self.dataset.shape(row), self.config.dims.patch
+        if any(size % p for size, p in zip(shape[1:], patch, strict=True)):
+            raise SpecError(
+                f"clip {self.dataset.clip_ids[row]} has a latent of {shape[1:]}, which patches of {patch} do not fill:"
+                " change `encode: latents` (frame sizes that are multiples) or `train: model: patch`"
+            )
+        return self.config.dims.tokens(shape)
+
+    def _clips(self) -> Clips:
+        """Weigh the clips, stage by stage, and note the fate of those that no stage draws."""
+        named = ("width", "height", "source_class", "origin", "is_synthetic")
+        columns = {name: [self.dataset.columns[name][row] for row in self._by_id]
+                   for name in named if name in self.dataset.columns}  # fmt: skip
+        ids = [self.dataset.clip_ids[row] for row in self._by_id]
+        given = self.dataset.columns.get("weight")
+        base = column_weights(None if given is None else [given[row] for row in self._by_id], ids)
+        base[[self.fates[row] != DRAWN for row in self._by_id]] = 0.0
+        made = [stage_weights(base, columns, stage, self.config.max_synthetic) for stage in self._stages]
+        for place, row in enumerate(self._by_id):
+            fates = [fates[place] for _, fates in made]
+            if self.fates[row] == DRAWN and DRAWN not in fates:
+                self.fates[row] = fates[0]
+        tokens = np.array([self.tokens[row] for row in self._by_id])
+        latents = np.array([2 * math.prod(self.dataset.shape(row)) for row in self._by_id])  # bytes, in bf16
+        return Clips(tokens, latents, [weights for weights, _ in made])
+
+    def clip_records(self) -> list[dict[str, Any]]:
+        """Return a record for each clip of the dataset, by id: its fate, and its expected draws an epoch by stage."""
+        weights = self.schedule.clips.weights
+        return [
+            {"clip_id": self.dataset.clip_ids[row], "fate": self.fates[row], "tokens": self.tokens[row],
+             "draws_per_epoch": [round(float(of_stage[place]), 6) for of_stage in weights]}
+            for place, row in enumerate(self._by_id)
+        ]  # fmt: skip
+
     def _held_sources(self, rows: list[int]) -> set[str]:
         """Sources held out for validation, in a seeded order until they have `eval_clips` clips.
 
-        Whole sources: the next seconds of a clip that is trained on would not be unseen.
+        Whole sources: the next seconds of a clip that is trained on would not be unseen. Where synthetic media are
+        capped, validation is on real ones.
         """
         clips: dict[str, int] = {}
         for row in rows:
             source = self.dataset.columns["source_id"][row]
             clips[source] = clips.get(source, 0) + 1
+        synthetic = self.dataset.columns.get("is_synthetic")
+        if synthetic is not None and self.config.max_synthetic < 1:
+            for row in rows:
+                if is_synthetic(synthetic[row]):
+                    clips.pop(self.dataset.columns["source_id"][row], None)
         names, held, count = sorted(clips), set(), 0
         for place in generator(self.config.seed, "held_out").permutation(len(names)):
             if count >= self.config.eval_clips:
@@ -174,7 +182,7 @@ class TrainingData:
         return found
 
     def draw(self, row: int, epoch: int) -> Draw:
-        """Draw the caption, its dropout, the task and the times of a clip in an epoch: a pure function."""
+        """Draw the caption, its dropout, the task and the times of a clip in an epoch (draws.turn): a pure function."""
         config, shape, patch = self.config, self.dataset.shape(row), self.config.dims.patch
         frames, tokens_hw = shape[1], (shape[2] // patch[1], shape[3] // patch[2])
         rng = generator(config.seed, "draw", epoch, self.dataset.clip_ids[row])
@@ -185,7 +193,8 @@ class TrainingData:
         times = draw_times(
             rng, frames, config.time_mean, config.time_std, config.shift_of(shape), config.times, config.mode_scale
         )
-        known = draw_known(rng, {str(k): v for k, v in config.tasks.items()}, frames, tokens_hw)
+        tasks = self._stages[stage_of(epoch)].tasks or config.tasks
+        known = draw_known(rng, {str(k): v for k, v in tasks.items()}, frames, tokens_hw)
         times = times if independent else np.full(frames, times[0])
         if dropped or kind is None:
             return Draw(EMPTY_TEXT_ID, "empty", fell_back, where_unknown(times, known), known)
@@ -209,14 +218,40 @@ class TrainingData:
             return EMPTY_TEXT_ID
         return captions[max(captions, key=lambda kind: self.config.captions[kind])]
 
-    def step(self, step: int) -> list[Group]:
-        """Return the groups of a step (from 0), each of one latent shape, clips in the order drawn."""
-        members = step_members(self.config.seed, step, self.config.batch, len(self.rows))
-        shapes: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-        for epoch, index in members:
-            row = self.rows[index]
+    def packs(self, step: int) -> list[Pack]:
+        """Return the packs of a step (from 0), of all ranks: the (row, epoch) of each clip, in the order drawn."""
+        return [[(self._by_id[clip], epoch) for clip, epoch in pack] for pack in self.schedule.packs(step)]
+
+    def groups(self, pack: Pack) -> list[Group]:
+        """Return the groups of a pack, each of one latent shape."""
+        shapes: dict[tuple[int, ...], Pack] = {}
+        for row, epoch in pack:
             shapes.setdefault(self.dataset.shape(row), []).append((row, epoch))
         return [self.group([row for row, _ in pairs], [epoch for _, epoch in pairs]) for pairs in shapes.values()]
+
+    def step(self, step: int, rank: int = 0, world: int = 1) -> list[Group]:
+        """Return the groups of a step's packs that are a rank's. Raises SpecError when the ranks do not share evenly.
+
+        Over all ranks the clips, their noise and their draws are the same for any number of ranks.
+        """
+        if self.config.packs_per_step % world:
+            raise SpecError(f"{world} ranks cannot share packs_per_step {self.config.packs_per_step} evenly")
+        packs = self.packs(step)[rank::world]
+        self.dataset.warm(row for pack in packs for row, _ in pack)
+        return [group for pack in packs for group in self.groups(pack)]
+
+    def balance(self, step: int, ranks: int | None = None) -> dict[str, float]:
+        """Return how well a step is packed.
+
+        `waste` is the share of its tokens that its packs leave unused (0 by clips), `imbalance` by what share the
+        dearest rank's cost is above the mean: one pack a rank, unless told how many ranks.
+        """
+        packs, ranks = self.packs(step), ranks or self.config.packs_per_step
+        tokens = [np.array([self.tokens[row] for row, _ in pack]) for pack in packs]
+        loads = np.array([cost(of_pack, self.config.dims).sum() for of_pack in tokens])
+        most = self.config.tokens_per_pack
+        waste = 1 - sum(int(of_pack.sum()) for of_pack in tokens) / (most * len(packs)) if most else 0.0
+        return {"waste": waste, "imbalance": imbalance(loads.reshape(-1, ranks).sum(axis=0))}
 
     def group(self, rows: list[int], epochs: list[int], times: list[float] | None = None) -> Group:
         """Build the group of clips of one shape.

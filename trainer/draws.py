@@ -14,6 +14,11 @@ from typing import TypeVar
 import numpy as np
 
 Name = TypeVar("Name", bound=str)
+_STAGE_BIT, _REPEAT_BIT = 32, 48
+# Sums of weights are whole within this; a clip of less weight than this is as good as none.
+_WHOLE = 1e-6
+# Neighbours that stay together in the order of a large dataset: a row group of the export, which is sorted by clip id.
+_RUN = 64
 
 
 def generator(seed: int, purpose: str, *key: int | str) -> np.random.Generator:
@@ -23,26 +28,71 @@ def generator(seed: int, purpose: str, *key: int | str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """Return the permutation of range(count) in which an epoch visits the clips, int64."""
-    return generator(seed, "order", epoch).permutation(count)
+def turn(stage: int, epoch: int, repeat: int = 0) -> int:
+    """Return the number by which the draws of one visit are keyed: the epoch itself, in a run of one stage.
 
-
-def step_members(seed: int, step: int, batch: int, count: int) -> list[tuple[int, int]]:
-    """Return the (epoch, index) pairs of a step: a window of the epochs' permutations laid end to end.
-
-    Steps are counted from 0. Over any `count` consecutive places from an epoch's start, each clip comes once.
+    A stage counts its epochs from 0, and a clip that an epoch visits again (`repeat`) draws anew.
     """
-    if count < 1:
-        raise ValueError("no clips to draw from")
-    members: list[tuple[int, int]] = []
-    orders: dict[int, np.ndarray] = {}
-    for place in range(step * batch, (step + 1) * batch):
-        epoch, offset = divmod(place, count)
-        if epoch not in orders:
-            orders[epoch] = epoch_order(seed, epoch, count)
-        members.append((epoch, int(orders[epoch][offset])))
-    return members
+    return epoch + (stage << _STAGE_BIT) + (repeat << _REPEAT_BIT)
+
+
+def stage_of(turn: int) -> int:
+    """Return the stage of a turn."""
+    return (turn >> _STAGE_BIT) & ((1 << (_REPEAT_BIT - _STAGE_BIT)) - 1)
+
+
+def visits(seed: int, turn: int, weights: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the clips that an epoch visits, by index, sorted; one of weight w comes floor(w) or ceil(w) times.
+
+    Systematic sampling: the clips lie end to end on a line, each as long as its weight, largest size first, and are
+    read off at every whole number from an offset that is uniform in [0, 1). So w is the expected number of visits, and
+    epochs are alike in sizes (`envelope`). There are `visits_of(weights)` in every epoch; a place past the line's end,
+    which there is where the weights do not sum to a whole number, is -1 and stands at the beginning.
+    """
+    line = np.lexsort([generator(seed, "line", turn).permutation(len(weights)), -sizes])
+    places = generator(seed, "offset", turn).random() + np.arange(visits_of(weights))
+    found = np.searchsorted(np.cumsum(weights[line]), places, side="right")
+    return np.sort(np.append(line, -1)[found])
+
+
+def visits_of(weights: np.ndarray) -> int:
+    """Return the number of places in an epoch: the weights' sum, rounded up unless it is whole but for rounding."""
+    total = float(np.sum(weights))
+    return round(total) if abs(total - round(total)) < _WHOLE else int(np.ceil(total))
+
+
+def envelope(weights: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return sizes, falling, of which the j-th is at least the j-th largest of any epoch's visits.
+
+    The j-th place (from 0) lies at j or behind it, and sizes fall along the line.
+    """
+    line = np.argsort(-sizes, kind="stable")
+    found = np.searchsorted(np.cumsum(weights[line]), np.arange(visits_of(weights)) - _WHOLE, side="right")
+    return sizes[line][np.minimum(found, len(line) - 1)]
+
+
+def epoch_order(seed: int, turn: int, clips: np.ndarray, sizes: np.ndarray, most: float) -> np.ndarray:
+    """Return the order in which an epoch goes through `clips` (indices, ascending), as places in them, int64.
+
+    Where the clips together take more than `most` (in the unit of `sizes`, by clip), runs of _RUN neighbours stay
+    together: they are shuffled, and then the clips of as many runs as fit into `most`. So what is read at one time
+    lies in few places.
+    """
+    rng = generator(seed, "order", turn)
+    taken = sizes[clips] * (clips >= 0)
+    if taken.sum() <= most:
+        return rng.permutation(len(clips))
+    runs = np.split(np.arange(len(clips)), np.flatnonzero(np.diff(clips // _RUN)) + 1)
+    found, window, held = [], [], 0.0
+    for run in rng.permutation(len(runs)).tolist():
+        window.append(runs[run])
+        held += float(taken[runs[run]].sum())
+        if held >= most:
+            found.append(rng.permutation(np.concatenate(window)))
+            window, held = [], 0.0
+    if window:
+        found.append(rng.permutation(np.concatenate(window)))
+    return np.concatenate(found)
 
 
 def weighted_choice(rng: np.random.Generator, weights: Mapping[Name, float]) -> Name:

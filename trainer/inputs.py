@@ -15,8 +15,8 @@ import numpy as np
 from curate.codecs import LatentCodec
 from curate.errors import InputRejected, SpecError
 from trainer.config import SampleConfig, SampleRequest
-from trainer.data import Normaliser
 from trainer.draws import generator
+from trainer.normaliser import Normaliser
 
 _SAME_TIME_S = 1e-4  # presentation times are rounded to the container's ticks
 # (path, frames a second wanted or None for an image, most frames) -> frames_THWC, uint8 RGB

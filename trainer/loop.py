@@ -70,9 +70,12 @@ class Trainer:
         }
         save_checkpoint(out_dir, self.done, run_key, parts, self.config.keep)
 
-    def step(self, step: int) -> dict[str, Any]:
-        """Take one step (counted from 0); return its log record. Raises RushesError when the loss is not finite."""
-        groups = self.data.step(step)
+    def step(self, step: int, groups: list[Group] | None = None) -> dict[str, Any]:
+        """Take one step (counted from 0), of groups that are made now unless given; return its log record.
+
+        Raises RushesError when the loss is not finite.
+        """
+        groups = self.data.step(step) if groups is None else groups
         rate = learning_rate(self.config, step)
         for optimizer in self.optimizers.values():
             optimizer.set_rate(rate)
@@ -98,6 +101,7 @@ class Trainer:
             "flops": sum(self.group_flops(group) for group in groups),
             "captions": dict(sorted(Counter(kind for group in groups for kind in group.captions).items())),
             "fell_back": sum(fell for group in groups for fell in group.fell_back),
+            **{name: round(share, 5) for name, share in self.data.balance(step).items()},
         }  # fmt: skip
 
     def group_flops(self, group: Group) -> int:
@@ -113,7 +117,7 @@ class Trainer:
         if self.config.peak_tflops is not None:
             return self.config.peak_tflops * 1e12
         dims, data = self.config.dims, self.data
-        tokens = self.config.batch * dims.tokens(data.dataset.shape(data.rows[0]))
+        tokens = self.config.tokens_per_pack or (self.config.batch or 1) * data.tokens[data.rows[0]]
         return measured_peak(min(tokens, _PEAK_ROWS), dims.dim, dims.ffn_dim, self.precision)
 
     def group_loss(self, model: Model, group: Group) -> tuple[Tensor, Tensor]:

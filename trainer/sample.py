@@ -33,10 +33,11 @@ from trainer import flow
 from trainer.checkpoint import Model, storing
 from trainer.conditioning import stack
 from trainer.config import SampleConfig, SampleRequest, read_config, read_requests
-from trainer.data import Normaliser, pad_text
+from trainer.data import pad_text
 from trainer.dit import TIME_SCALE
 from trainer.exported import load_model, verify_export
 from trainer.inputs import FrameReader, Job, opencv_frames, plan_job
+from trainer.normaliser import Normaliser
 from trainer.provenance import sample_card
 from trainer.sizes import read_shift, shift_at
 

@@ -1,6 +1,7 @@
 """Trains a video diffusion transformer on an exported dataset: `python -m trainer.train --dataset D --out O`.
 
     OUT/run.json        config, dataset digest, codec, text encoder, latent statistics: what sampling needs
+    OUT/clips.jsonl     a line a clip of the dataset: trained, held_out, or why it is neither
     OUT/log.jsonl       a line a step; OUT/eval.jsonl a line a validation
     OUT/checkpoints/    see checkpoint.py; a run goes on from the newest by itself
     OUT/model, refiner  the averaged weights, written at the end; OUT/export.json says of which run and step
@@ -28,6 +29,7 @@ import torch
 from curate.dataset.reader import Dataset
 from curate.dataset.receipts import uncalibrated_categories, unscreened_categories, verify_receipt
 from curate.errors import RushesError, StorageError, UnscreenedData
+from trainer.ahead import Ahead
 from trainer.checkpoint import storing, write_json
 from trainer.config import SCHEDULING, TrainConfig, read_config
 from trainer.data import TrainingData
@@ -67,7 +69,10 @@ def train(dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnS
         out_dir.mkdir(parents=True, exist_ok=True)
     if config.threads:
         torch.set_num_threads(config.threads)
-    data = TrainingData(Dataset(Path(dataset_dir), text_encoder=config.text_encoder), config)
+    # The receipt's check has just read every byte.
+    data = TrainingData(
+        Dataset(Path(dataset_dir), config.cache_mib << 20, text_encoder=config.text_encoder, verify=False), config
+    )
     run = _run_json(out_dir, data, config, receipt)
     if data.uncaptioned:
         print(
@@ -75,10 +80,15 @@ def train(dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnS
             " they teach the empty text",
             file=sys.stderr,
         )
+    left_out = {fate: count for fate, count in run["fates"].items() if fate not in ("trained", "held_out")}
+    if left_out:
+        counts = ", ".join(f"{count} {fate}" for fate, count in sorted(left_out.items()))
+        print(f"train: clips left out of {len(data.fates)}: {counts}; see clips.jsonl", file=sys.stderr)
     trainer = Trainer(data, config, run["precision"])
     trainer.resume(out_dir, run["run_key"])
     with storing(out_dir / "run.json"):
         write_json(out_dir / "run.json", run)
+    _write_lines(out_dir / "clips.jsonl", [json.dumps(record) + "\n" for record in data.clip_records()])
     for log in ("log.jsonl", "eval.jsonl"):
         _truncate_log(out_dir / log, trainer.done)
     with _Signals() as signals:
@@ -111,6 +121,8 @@ def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: d
         "latent_mean": data.normaliser.mean_C.tolist(), "latent_scale": data.normaliser.scale_C.tolist(),
         "clips": len(data.rows), "held_out": len(data.held_out), "uncaptioned": data.uncaptioned,
         "text_pad_to": config.padded_to, "init_sha256": init[0] if init else None,
+        "fates": dict(sorted(Counter(data.fates.values()).items())),
+        "steps_per_epoch": [data.schedule.steps_of_epoch(stage) for stage in range(len(data.schedule.stages))],
         "default_size": _commonest_size(data.dataset.columns),
     }  # fmt: skip
 
@@ -128,28 +140,33 @@ def _take_steps(
 ) -> float | None:
     """Take the steps that are left, with log, validation and checkpoints; return the last loss."""
     config, loss = trainer.config, None
+    # Measured before the thread that prepares steps begins.
     peak = trainer.peak_flops() if trainer.done < config.steps else 0.0
-    for step in range(trainer.done, config.steps):
-        start, cpu = time.perf_counter(), time.process_time()
-        record = trainer.step(step)
-        seconds = time.perf_counter() - start
-        record["seconds"] = round(seconds, 4)
-        record["tokens_per_second"] = round(record["tokens"] / seconds, 1)
-        record["mfu"] = round(record["flops"] / seconds / peak, 4)
-        record["core_seconds"] = round(time.process_time() - cpu, 4)
-        trainer.done, loss = step + 1, record["loss"]
-        last = trainer.done == config.steps
-        if trainer.done % config.log_every == 0 or last:
-            _append(out_dir / "log.jsonl", record)
-        if config.eval_every and trainer.data.held_out and (trainer.done % config.eval_every == 0 or last):
-            _append(out_dir / "eval.jsonl", {"step": trainer.done, **trainer.evaluate()})
-        if on_step is not None:
-            on_step(record)
-        stopping = signals.caught is not None and not last
-        if trainer.done % config.checkpoint_every == 0 or last or stopping:
-            trainer.save(out_dir, run_key)
-        if stopping:
-            break
+    with Ahead(trainer.data.step, trainer.done, config.steps) as ahead:
+        for step in range(trainer.done, config.steps):
+            start, cpu = time.perf_counter(), time.process_time()
+            groups = ahead.take(step)
+            waited = time.perf_counter() - start
+            record = trainer.step(step, groups)
+            seconds = time.perf_counter() - start
+            record["seconds"] = round(seconds, 4)
+            record["tokens_per_second"] = round(record["tokens"] / seconds, 1)
+            record["mfu"] = round(record["flops"] / seconds / peak, 4)
+            record["core_seconds"] = round(time.process_time() - cpu, 4)
+            record["data_wait_s"] = round(waited, 5)
+            trainer.done, loss = step + 1, record["loss"]
+            last = trainer.done == config.steps
+            if trainer.done % config.log_every == 0 or last:
+                _append(out_dir / "log.jsonl", record)
+            if config.eval_every and trainer.data.held_out and (trainer.done % config.eval_every == 0 or last):
+                _append(out_dir / "eval.jsonl", {"step": trainer.done, **trainer.evaluate()})
+            if on_step is not None:
+                on_step(record)
+            stopping = signals.caught is not None and not last
+            if trainer.done % config.checkpoint_every == 0 or last or stopping:
+                trainer.save(out_dir, run_key)
+            if stopping:
+                break
     return loss
 
 
@@ -194,9 +211,13 @@ def _truncate_log(path: Path, done: int) -> None:
             raise StorageError(f"{path}:{number} is damaged ({error}): repair or remove the line") from error
         if step <= done:
             kept.append(line + "\n")
+    _write_lines(path, kept)
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
     work = path.with_name(f".{path.name}.tmp")
     with storing(path):
-        work.write_text("".join(kept), encoding="utf-8")
+        work.write_text("".join(lines), encoding="utf-8")
         work.replace(path)
 
 

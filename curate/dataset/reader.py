@@ -1,43 +1,64 @@
 """Random access to an exported dataset: metadata in memory, latents and text features by row group.
 
 Precision is read from the data (bfloat16 on disk, float32 out), sizes are the clips' own, order is nobody's
-business here: the trainer draws it. Legend: C channels, T latent frames, H, W; L words, D features.
+business here: the trainer draws it. Threads may read at once; the metadata are held, and row groups up to a bound.
+Legend: C channels, T latent frames, H, W; L words, D features.
 """
 
 from __future__ import annotations
 
-import bisect
-from collections import OrderedDict
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from curate.codecs.bf16 import float32_from_bf16
-from curate.dataset.shards import read_card
-from curate.errors import SpecError, StorageError
+from curate.dataset.rows import Arrays, GroupCache, ShardRows
+from curate.dataset.shards import parse_card, read_card
+from curate.errors import InputRejected, SpecError, StorageError
+from curate.files import is_local, local_path, open_url
 
-# Decoded row groups are kept until they take this many bytes; a small dataset then stays in memory whole.
+# Row groups are kept until they take this many bytes; a small dataset then stays in memory whole.
 CACHE_BYTES = 1 << 30
+# Threads that read row groups: what they do is decompression and copying, outside the interpreter's lock.
+THREADS = 2
+# How far `latents` looks ahead: row groups that are held beside what is kept, and rows.
+GROUPS_AHEAD, ROWS_AHEAD = 2 * THREADS, 1024
 
 
 class Dataset:
-    """An exported dataset. `card` is dataset.json; `columns` the clips' metadata, a list a column.
+    """An exported dataset: a folder, or any fsspec URL of one. `card` is dataset.json; `columns` the clips' metadata.
+
+    `columns` has a list a column. The sha256 of a shard is compared with the card's before the first latent or text is
+    read from it, unless `verify` says that it has been (by the receipt's check, which reads every byte).
 
     text_encoder: whose features `text` gives, by its label, None for the dataset's first; what the card says of it.
 
-    Raises SpecError when the folder is no dataset, lacks that encoder, or holds latents of another codec than its
-    card's; StorageError when a shard's size is not the card's.
+    Raises SpecError when there is no dataset, or it lacks that encoder, or holds latents of another codec than its
+    card's; StorageError when a shard's size, or later its sha256, is not the card's.
     """
 
-    def __init__(self, path: Path, cache_bytes: int = CACHE_BYTES, text_encoder: str | None = None) -> None:
-        self.path = Path(path)
-        self.card = read_card(self.path)
-        cache = _GroupCache(cache_bytes)
-        self._clips = _Shards(self.path, self.card["shards"]["clips"], "latent", cache)
+    def __init__(
+        self,
+        path: Path | str,
+        cache_bytes: int = CACHE_BYTES,
+        text_encoder: str | None = None,
+        *,
+        verify: bool = True,
+    ) -> None:
+        self.path = path
+        root = str(path)
+        if is_local(root):
+            root = local_path(root)
+            self.card = read_card(Path(root))
+        else:
+            self.card = _remote_card(root)
+        cache = GroupCache(cache_bytes)
+        self._clips = ShardRows(root, self.card["shards"]["clips"], "latent", cache, verify)
         self.text_encoder, kind = _texts_of(self.path, self.card, text_encoder)
-        self._texts = _Shards(self.path, self.card["shards"][kind], "features", cache)
+        self._texts = ShardRows(root, self.card["shards"][kind], "features", cache, verify)
         self.columns: dict[str, list[Any]] = self._clips.metadata()
         if set(self.columns.get("dtype", [])) - {"bfloat16"}:
             raise StorageError(f"{self.path} holds latents that are not bfloat16")
@@ -50,6 +71,7 @@ class Dataset:
         texts = self._texts.metadata()
         self._text_row = {text_id: row for row, text_id in enumerate(texts.get("text_id", []))}
         self.longest_text: int = max((shape[0] for shape in texts.get("shape", [])), default=0)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dataset")
 
     def __len__(self) -> int:
         return self._clips.rows
@@ -68,6 +90,36 @@ class Dataset:
         """Return latent_CTHW of the clip at `index`, float32, as the codec gave it."""
         return self._clips.array(index)
 
+    def latents(self, indices: Iterable[int]) -> Iterator[np.ndarray]:
+        """Yield latent_CTHW of each index in turn; threads read the row groups of the next ones meanwhile.
+
+        An order that leaves a row group and comes back is served from what is kept, and else reads it again.
+        """
+        order = ((row, self._clips.group_of(row)) for row in indices)
+        asked: deque[tuple[int, int]] = deque()
+        loads: dict[int, Future[Arrays]] = {}  # of the row groups that `asked` needs
+        left: Counter[int] = Counter()  # rows of each that `asked` has
+        while True:
+            while len(loads) <= GROUPS_AHEAD and len(asked) < ROWS_AHEAD and (found := next(order, None)) is not None:
+                asked.append(found)
+                left[found[1]] += 1
+                if found[1] not in loads:
+                    loads[found[1]] = self._threads.submit(self._clips.load, found[1])
+            if not asked:
+                return
+            row, group = asked.popleft()
+            latent = self._clips.array(row, loads[group].result())
+            left[group] -= 1
+            if not left[group]:
+                del loads[group], left[group]
+            yield latent
+
+    def warm(self, indices: Iterable[int]) -> None:
+        """Read the row groups of these clips into what is kept, several at once."""
+        wanted = sorted({self._clips.group_of(index) for index in indices})
+        for _ in self._threads.map(self._clips.load, wanted):
+            pass
+
     def has_text(self, text_id: str | None) -> bool:
         """Whether the features of this text are in the dataset."""
         return text_id in self._text_row
@@ -79,7 +131,7 @@ class Dataset:
         return self._texts.array(self._text_row[text_id])
 
 
-def _texts_of(path: Path, card: dict[str, Any], label: str | None) -> tuple[dict[str, Any], str]:
+def _texts_of(path: Path | str, card: dict[str, Any], label: str | None) -> tuple[dict[str, Any], str]:
     """What a card says of the text encoder of this label, and its kind of shards. SpecError where it has no such."""
     first, more = card["text_encoder"], card.get("more_text_encoders", {})
     if label is None or label == first.get("label", first["name"]):
@@ -90,75 +142,9 @@ def _texts_of(path: Path, card: dict[str, Any], label: str | None) -> tuple[dict
     return more[label], f"texts_{label}"
 
 
-class _GroupCache:
-    """Least recently used row groups, bounded by the bytes of their arrays."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit, self._bytes = limit, 0
-        self._held: OrderedDict[tuple[str, int], list[np.ndarray]] = OrderedDict()
-
-    def get(self, key: tuple[str, int]) -> list[np.ndarray] | None:
-        group = self._held.get(key)
-        if group is not None:
-            self._held.move_to_end(key)
-        return group
-
-    def put(self, key: tuple[str, int], group: list[np.ndarray]) -> None:
-        self._held[key] = group
-        self._bytes += sum(array.nbytes for array in group)
-        while self._bytes > self._limit and len(self._held) > 1:
-            _, dropped = self._held.popitem(last=False)
-            self._bytes -= sum(array.nbytes for array in dropped)
-
-
-class _Shards:
-    """Rows of one kind over several Parquet files; `payload` is the bf16 column, described by `shape`."""
-
-    def __init__(self, root: Path, shards: list[dict[str, Any]], payload: str, cache: _GroupCache) -> None:
-        import pyarrow.parquet as pq
-
-        self._payload, self._cache = payload, cache
-        self._files: list[pq.ParquetFile] = []
-        self._groups: list[tuple[int, int]] = []
-        self._starts: list[int] = []
-        self._paths = [root / shard["path"] for shard in shards]
-        self.rows = 0
-        for path, shard in zip(self._paths, shards, strict=True):
-            if not path.is_file() or path.stat().st_size != shard["bytes"]:
-                raise StorageError(f"{path} is missing or has another size than when it was exported")
-            file = pq.ParquetFile(path, memory_map=True)
-            for group in range(file.num_row_groups):
-                self._groups.append((len(self._files), group))
-                self._starts.append(self.rows)
-                self.rows += file.metadata.row_group(group).num_rows
-            self._files.append(file)
-
-    def metadata(self) -> dict[str, list[Any]]:
-        """Return all columns but the payload, as lists."""
-        parts = [f.read(columns=[n for n in f.schema_arrow.names if n != self._payload]) for f in self._files]
-        if not parts:
-            return {}
-        table = pa.concat_tables(parts)
-        return {name: table[name].to_pylist() for name in table.column_names}
-
-    def array(self, row: int) -> np.ndarray:
-        """Return the payload of one row as float32."""
-        if not 0 <= row < self.rows:
-            raise IndexError(f"row {row} of {self.rows}")
-        number = bisect.bisect_right(self._starts, row) - 1
-        file, group = self._groups[number]
-        key = (str(self._paths[file]), group)
-        arrays = self._cache.get(key)
-        if arrays is None:
-            arrays = self._read(file, group)
-            self._cache.put(key, arrays)
-        return float32_from_bf16(arrays[row - self._starts[number]])
-
-    def _read(self, file: int, group: int) -> list[np.ndarray]:
-        table = self._files[file].read_row_group(group, columns=[self._payload, "shape"])
-        arrays = []
-        for data, shape in zip(table[self._payload].to_pylist(), table["shape"].to_pylist(), strict=True):
-            if len(data) != 2 * int(np.prod(shape)):
-                raise StorageError(f"{self._paths[file]}: {len(data)} bytes do not fit the shape {shape} in bfloat16")
-            arrays.append(np.frombuffer(data, "<u2").reshape(shape))
-        return arrays
+def _remote_card(url: str) -> dict[str, Any]:
+    try:
+        with open_url(f"{url}/dataset.json") as file:
+            return parse_card(file.read(), url)
+    except InputRejected as error:
+        raise SpecError(f"{url} is no dataset (dataset.json: {error}): run `export` first") from error

@@ -201,13 +201,21 @@ def _checked(tables: Tables, id_column: str, mark_column: str, mark: str) -> Ite
 
 def read_card(dataset_dir: Path) -> dict[str, Any]:
     """Return dataset.json. Raises SpecError when the folder is no dataset of this format."""
-    path = Path(dataset_dir) / "dataset.json"
     try:
-        card = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        text = (Path(dataset_dir) / "dataset.json").read_bytes()
+    except OSError as error:
         raise SpecError(f"{dataset_dir} is no dataset (dataset.json: {error}): run `export` first") from error
+    return parse_card(text, str(dataset_dir))
+
+
+def parse_card(text: bytes, where: str) -> dict[str, Any]:
+    """Return what a dataset.json says. Raises SpecError when it is of no dataset, or of another format."""
+    try:
+        card = json.loads(text)
+    except ValueError as error:
+        raise SpecError(f"{where} is no dataset (dataset.json: {error}): run `export` first") from error
     if card.get("format") != FORMAT:
-        raise SpecError(f"{path} has the format {card.get('format')!r}, this version reads {FORMAT!r}")
+        raise SpecError(f"{where}/dataset.json has the format {card.get('format')!r}, this version reads {FORMAT!r}")
     return card
 
 

@@ -22,12 +22,23 @@ from trainer.config import MODELS, ModelConfig, SampleConfig, SampleRequest, Tra
         {"shift": {"base_tokens": 9, "base": 1.0, "max_tokens": 9, "max": 2.0}},
         {"shift": {"base_tokens": 1, "base": 3.0, "max_tokens": 9, "max": 2.0}}, {"shift": {"base": 1.0}},
         {"init": "folder"},
+        {"batch": 4, "tokens_per_pack": 64}, {"batch": None}, {"packs_per_step": 0}, {"tokens_per_pack": 0},
+        {"mixture": {"in_house": 0.0}}, {"mixture": {"in_house": -1.0}}, {"max_synthetic": 1.1},
+        {"stages": [{"steps": 999}]}, {"stages": [{"tiers": [64]}]}, {"stages": [{"steps": 1000, "tiers": [0]}]},
+        {"stages": [{"steps": 1000, "tasks": {"t2v": 0}}]}, {"stages": [{"steps": 1000, "lr": 1.0}]},
         {"time_mean": float("nan")}, {"tasks": {"t2v": float("inf")}}, {"captions": {"short": float("inf")}},
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(values):
     with pytest.raises(ValidationError):
         TrainConfig.model_validate(values)
+
+
+def test_a_step_is_measured_in_clips_or_in_tokens():
+    assert (TrainConfig().batch, TrainConfig(batch=3).batch) == (64, 3)
+    by_tokens = TrainConfig.model_validate({"tokens_per_pack": 4096, "packs_per_step": 8})
+    assert by_tokens.batch is None
+    assert TrainConfig.model_validate(by_tokens.model_dump(mode="json")) == by_tokens
 
 
 def test_a_patch_over_time_says_why_it_is_refused():

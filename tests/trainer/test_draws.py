@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -10,26 +11,60 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.conditioning import FEWEST_FRAMES, draw_known, stack, where_unknown
-from trainer.draws import epoch_order, generator, step_members, weighted_choice
+from trainer.draws import envelope, epoch_order, generator, stage_of, turn, visits, visits_of, weighted_choice
+
+# With a sum above 0; small whole ones are frequent, as they are in use.
+WEIGHTS = st.lists(
+    st.one_of(st.integers(0, 3).map(float), st.floats(0, 3).map(lambda w: round(w, 3))), min_size=1, max_size=30
+).filter(lambda weights: sum(weights) > 0.01)
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**31), count=st.integers(1, 40), batch=st.integers(1, 17), steps=st.integers(1, 12))
-def test_order_is_a_pure_function_and_each_epoch_visits_every_clip_once(seed, count, batch, steps):
-    asked_in_order = [step_members(seed, step, batch, count) for step in range(steps)]
-    asked_backwards = [step_members(seed, step, batch, count) for step in reversed(range(steps))][::-1]
-    assert asked_in_order == asked_backwards
-    places = [member for members in asked_in_order for member in members]
-    assert len(places) == steps * batch
-    visits = Counter(places)
-    assert max(visits.values()) == 1
-    for epoch in range(len(places) // count):
-        assert sorted(index for e, index in places if e == epoch) == list(range(count))
+@given(seed=st.integers(0, 2**31), weights=WEIGHTS, data=st.data())
+def test_a_clip_is_visited_as_often_as_its_weight_rounded_down_or_up(seed, weights, data):
+    sizes = np.array(data.draw(st.lists(st.integers(1, 9), min_size=len(weights), max_size=len(weights))))
+    for epoch in range(4):
+        found = visits(seed, epoch, np.array(weights), sizes)
+        assert len(found) == visits_of(np.array(weights))
+        counts = np.bincount(found[found >= 0], minlength=len(weights))
+        assert all(math.floor(w) <= count <= math.ceil(w) for w, count in zip(weights, counts, strict=True))
+        assert (found < 0).sum() <= 1
+        # No epoch has larger clips than the envelope, rank by rank.
+        largest = np.sort(np.where(found < 0, 0, sizes[found]))[::-1]
+        assert (largest <= envelope(np.array(weights), sizes)).all()
+
+
+def test_weights_are_the_expected_number_of_visits():
+    weights, sizes = np.array([0.25, 1.0, 2.5, 0.0, 0.6, 1e-3]), np.array([3, 1, 1, 2, 3, 5])
+    epochs = 4000
+    found = np.concatenate([visits(1, epoch, weights, sizes) for epoch in range(epochs)])
+    means = np.bincount(found[found >= 0], minlength=len(weights)) / epochs
+    assert np.allclose(means, weights, atol=4 * 0.5 / epochs**0.5)
+    assert means[3] == 0
+
+
+def test_the_order_of_a_large_dataset_keeps_neighbours_together_and_loses_none():
+    clips, sizes = np.arange(6400), np.ones(6400)
+    whole, runs = (epoch_order(0, 0, clips, sizes, most) for most in (6400, 640))
+    assert sorted(whole) == sorted(runs) == list(range(6400))
+    # What is shuffled at one time are ten runs of 64; the whole set is not.
+    assert all(len(set(runs[at : at + 640] // 64)) == 10 for at in range(0, 6400, 640))
+    assert len(set(whole[:640] // 64)) > 90
+    assert np.abs(np.corrcoef(runs, np.arange(6400))[0, 1]) < 0.3
+    assert not np.array_equal(runs, epoch_order(0, 1, clips, sizes, 640))
 
 
 def test_epochs_and_seeds_differ():
-    orders = [epoch_order(seed, epoch, 50).tolist() for seed in (0, 1) for epoch in (0, 1, 2)]
+    clips, sizes = np.arange(50), np.ones(50)
+    orders = [epoch_order(seed, epoch, clips, sizes, 50).tolist() for seed in (0, 1) for epoch in (0, 1, 2)]
     assert len({tuple(order) for order in orders}) == 6
+
+
+def test_a_turn_is_the_epoch_of_the_first_stage_and_no_other_turn():
+    turns = [turn(stage, epoch, repeat) for stage in range(3) for epoch in range(5) for repeat in range(3)]
+    assert len(set(turns)) == len(turns)
+    assert turn(0, 7) == 7
+    assert {stage_of(turn(2, epoch, repeat)) for epoch in (0, 9) for repeat in (0, 5)} == {2}
 
 
 def test_generators_depend_on_every_part_of_the_key():

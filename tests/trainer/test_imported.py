@@ -17,11 +17,12 @@ from curate.errors import RushesError, SpecError
 from tests.dataset.tiny import ALLOW, tiny_dataset
 from trainer import parity as parity_module
 from trainer.config import ModelConfig, SampleConfig, SampleRequest, TrainConfig
-from trainer.data import Normaliser, TrainingData
+from trainer.data import TrainingData
 from trainer.exported import load_model
 from trainer.imported import FILE, TEXT_PAD_TO, diffusers_name, load_wan
 from trainer.inputs import opencv_frames, plan_job
 from trainer.loop import Trainer
+from trainer.normaliser import Normaliser
 from trainer.parity import LIMIT, NOT_RUN, parity
 from trainer.provenance import init_sha256
 from trainer.sample import Run, denoise

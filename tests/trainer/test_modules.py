@@ -9,10 +9,11 @@ import torch
 from curate.errors import SpecError
 from trainer.attention import Attention
 from trainer.config import TrainConfig
-from trainer.data import Normaliser, pad_text
+from trainer.data import pad_text
 from trainer.dit import look_at_neighbours
 from trainer.grid import CHANNELS, coordinates, with_coordinates
 from trainer.metrics import precision_for
+from trainer.normaliser import Normaliser
 from trainer.refiner import Refiner
 from trainer.rope import rotate, rotations
 

@@ -102,7 +102,7 @@ def test_known_frames_are_bitwise_what_was_given(objective, image, tmp_path):
         assert job.known_T.tolist() == [True] * given + [False] * (3 - given)
         out = denoise(run, [job], CONFIG)[0]
         assert np.isfinite(out).all()
-        from trainer.data import Normaliser
+        from trainer.normaliser import Normaliser
 
         wanted = Normaliser.from_run(run.card).inverse(job.clean_CTHW)
         assert np.array_equal(out[:, :given], wanted[:, :given])

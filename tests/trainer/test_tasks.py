@@ -18,8 +18,8 @@ from tests.codecs.footage import footage
 from tests.dataset.tiny import ALLOW, tiny_dataset
 from trainer import flow
 from trainer.config import ModelConfig, SampleConfig, SampleRequest, TrainConfig
-from trainer.data import Normaliser
 from trainer.inputs import Job, opencv_frames, plan_job
+from trainer.normaliser import Normaliser
 from trainer.sample import Run, denoise, sample
 from trainer.train import train
 

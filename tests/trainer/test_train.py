@@ -60,7 +60,8 @@ def unbroken(dataset, tmp_path_factory) -> Path:
 def test_any_mix_of_shapes_trains_and_the_log_says_how(unbroken):
     records = [json.loads(line) for line in (unbroken / "log.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records] == list(range(1, 13))
-    counted = {"tokens", "captions", "fell_back", "seconds", "core_seconds", "flops", "tokens_per_second", "mfu"}
+    counted = {"tokens", "captions", "fell_back", "waste", "imbalance", "seconds", "core_seconds", "data_wait_s"}
+    counted |= {"flops", "tokens_per_second", "mfu"}
     assert set(records[0]) == {"step", "loss", "lr", "grad_norm", *counted}
     assert all(np.isfinite(r["loss"]) for r in records)
 
