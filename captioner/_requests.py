@@ -74,14 +74,16 @@ class _Loop:
         self._workers = [asyncio.create_task(self._work()) for _ in range(min(self._limits.in_flight, len(self._refs)))]
 
     async def next(self, alive: Alive) -> Answer:
+        """The next answer. `alive` is told before each, too: a slow server that answers steadily is no stalled one."""
         while True:
+            alive()
+            for worker in self._workers:
+                if worker.done():
+                    worker.result()  # raises what is a fault of ours, not of a request
             try:
                 return await asyncio.wait_for(self._done.get(), _ALIVE_EVERY_S)
             except TimeoutError:
-                alive()
-                for worker in self._workers:
-                    if worker.done():
-                        worker.result()  # raises what is a fault of ours, not of a request
+                continue
 
     async def stop(self) -> None:
         for worker in self._workers:

@@ -124,6 +124,16 @@ def test_a_slow_server_is_waited_for_and_a_dead_one_is_not():
         Server("tiny", server.url).ready()
 
 
+def test_a_server_that_answers_steadily_is_at_work():
+    """Each answer comes within a second, all of them take longer: a worker that says nothing would be stalled."""
+    beats = []
+    with ChatServer(latency_s=(0.1, 0.1)) as server:
+        captioner = Server("tiny", server.url, in_flight=1)
+        subjects = [_subject(n) for n in range(40, 45)]
+        rows = list(describe(captioner, Asking(kinds=("short",)), subjects, lambda: beats.append(1)))
+    assert len(beats) >= len(rows) == 5
+
+
 def test_the_server_must_have_the_model():
     with ChatServer() as server:
         Server("tiny", server.url).ready()
