@@ -32,6 +32,9 @@ class ChatServer:
     model: str = "tiny"
     at: int = 0  # the port; 0 for any that is free
     moved: str = ""  # another server, to which chats are redirected
+    schemas: bool = True  # whether it decodes under a JSON schema; it refuses requests for that where not
+    says: str = ""  # what every answer says, in place of the levels
+    usage: Any = field(default_factory=lambda: {"prompt_tokens": 100, "completion_tokens": 10})
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -66,6 +69,7 @@ class ChatServer:
         app = web.Application(client_max_size=1 << 28)
         app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/empty/models", self._health)
         app.router.add_post("/v1/chat/completions", self._chat)
         runner = web.AppRunner(app)
         await runner.setup()
@@ -103,6 +107,8 @@ class ChatServer:
         if fault is not None:
             self.given[fault] += 1
             return await self._misbehave(fault, request)
+        if not self.schemas and "response_format" in body:
+            return web.Response(status=400, text="response_format: json_schema is not supported")
         return web.json_response(self._said(body, ref))
 
     def _fault(self) -> str | None:
@@ -115,7 +121,9 @@ class ChatServer:
 
     async def _misbehave(self, fault: str, request: web.Request) -> web.StreamResponse:
         if fault.isdigit():
-            return web.Response(status=int(fault), text="no", headers={"Retry-After": "0.01"} if fault == "429" else {})
+            again = {"Retry-After": "0.01"} if fault == "429" else {}
+            said = f"no: {request.headers.get('Authorization')}"
+            return web.Response(status=int(fault), text=said, headers=again)
         if fault == "cut":
             assert request.transport is not None
             request.transport.abort()
@@ -125,15 +133,20 @@ class ChatServer:
         if fault == "other_form":
             return web.json_response({"id": "x", "choices": []})
         assert fault == "wrong_schema", fault
-        return web.json_response(_chat("x", json.dumps({"caption": 3})))
+        return web.json_response(self._chat_of("x", json.dumps({"caption": 3})))
 
     def _said(self, body: dict[str, Any], ref: str) -> dict[str, Any]:
-        said = "A plain surface of levels {} and {}.".format(*levels(body))
+        said = self.says or "A plain surface of levels {} and {}.".format(*levels(body))
         if "response_format" in body:
             schema = body["response_format"]["json_schema"]["schema"]["properties"]
             answer = {name: [] if kind.get("type") == "array" else "" for name, kind in schema.items()}
             said = json.dumps({**answer, "caption": said, "ref": schema["ref"]["const"]})
-        return _chat(f"chatcmpl-{ref}" if self.echoes else f"chatcmpl-{self._random.random()}", said)
+        return self._chat_of(f"chatcmpl-{ref}" if self.echoes else f"chatcmpl-{self._random.random()}", said)
+
+    def _chat_of(self, name: str, text: str) -> dict[str, Any]:
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return {"id": name, "choices": [choice], "usage": self.usage}
 
 
 def levels(body: dict[str, Any]) -> tuple[int, int]:
@@ -144,15 +157,6 @@ def levels(body: dict[str, Any]) -> tuple[int, int]:
     assert picture is not None
     green, red = picture[..., 1:].mean(axis=(0, 1))
     return round(float(green)), round(float(red))
-
-
-def _chat(name: str, text: str) -> dict[str, Any]:
-    message = {"role": "assistant", "content": text}
-    return {
-        "id": name,
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 100, "completion_tokens": 10},
-    }
 
 
 def _without_pictures(messages: list[dict[str, Any]]) -> list[str]:

@@ -80,6 +80,11 @@ def _object(text: str) -> dict[str, Any]:
         raise ValueError("the answer holds no JSON object")
     try:
         said, _ = json.JSONDecoder().raw_decode(text[start:])
+        return json.loads(storable(json.dumps(said, ensure_ascii=False)))  # what was escaped is text only now
     except RecursionError as error:
         raise ValueError("the answer is nested without end") from error
-    return said
+
+
+def storable(text: str) -> str:
+    """The text with U+FFFD for every half of a character, which no file can hold; a check sees it (`not_utf8`)."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

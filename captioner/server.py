@@ -50,6 +50,8 @@ class Server:
         self.model, self.url, self.guided = model, url.rstrip("/") if url else None, guided
         self.decoding = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
         self.prompts: Mapping[str, Prompt] = load_prompts(prompts)
+        if url is not None:
+            _check(url)
         if in_flight < 1 or tries < 1 or timeout_s <= 0:
             raise ValueError("in_flight, tries and timeout_s must be above 0")
         self.batch_rows = _ROUNDS * in_flight
@@ -106,6 +108,15 @@ class Server:
             schema = {"name": "caption", "strict": True, "schema": schema_of(ask.prompt, ask.ref)}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return json.dumps(body).encode()
+
+
+def _check(url: str) -> None:
+    """ValueError, which repeats nothing of it, for a URL that is none or carries what belongs into `key_env`."""
+    said = urlsplit(url)
+    if said.scheme not in ("http", "https") or not said.hostname:
+        raise ValueError("url: http:// or https://, a host, and the protocol's root")
+    if "@" in said.netloc or said.query or said.fragment:
+        raise ValueError("url: no user, password or `?...`: it is written down; name the key's variable in `key_env`")
 
 
 def _is_loopback(url: str) -> bool:

@@ -7,8 +7,9 @@ import json
 import cv2
 import numpy as np
 import pytest
+from aiohttp import web
 
-from benchmarks.chat_server import ChatServer
+from benchmarks.chat_server import ChatServer, levels
 from captioner.caption import Subject, describe
 from captioner.server import Server
 from curate.captioning import Asking, Pictures
@@ -89,7 +90,53 @@ def test_a_request_that_the_server_refuses_is_one_faulty_row():
     with ChatServer(faults={"400": 1.0}, worst=10**6) as server:
         (row,) = _described(server, [_subject(40)])
     assert (row["outcome"], row["reason"]) == ("quarantined", "caption:http_400")
-    assert set(server.requests.values()) == {1}, "asking again would not help"
+    assert set(server.requests.values()) == {2}, "once as it is, once without its schema; more would not help"
+
+
+@pytest.mark.parametrize("status", ["413", "422"])
+def test_a_request_of_a_clip_that_is_too_much_is_one_faulty_row(status):
+    with ChatServer(faults={status: 1.0}, worst=10**6) as server:
+        (row,) = _described(server, [_subject(40)])
+    assert (row["outcome"], row["reason"]) == ("quarantined", f"caption:http_{status}")
+
+
+@pytest.mark.parametrize("status", ["501", "520", "524", "529"])
+def test_every_fault_of_a_server_is_tried_again(status):
+    with ChatServer(faults={status: 1.0}, worst=1) as server:
+        (row,) = _described(server, [_subject(40)])
+    assert row["short_status"] == "ok"
+    assert set(server.requests.values()) == {2}
+
+
+@pytest.mark.parametrize("status", ["301", "402", "404", "405", "418"])
+def test_a_wrong_address_model_or_account_is_the_fault_of_no_clip(status):
+    with ChatServer(faults={status: 1.0}, worst=10**6) as server, pytest.raises(StageCrashed, match=f"HTTP {status}"):
+        _described(server, [_subject(40)])
+
+
+def test_a_server_without_schemas_ends_the_run_and_says_what_to_set():
+    with ChatServer(schemas=False) as server:
+        with pytest.raises(StageCrashed, match=r"set `guided: false` .*json_schema is not supported"):
+            _described(server, [_subject(40)])
+        (row,) = _described(server, [_subject(40)], guided=False)
+    assert row["short_status"] == "ok"
+
+
+def test_one_refused_clip_is_no_sign_that_a_server_knows_no_schemas():
+    """Once an answer came under a schema, a request that is refused with its schema alone is that clip's."""
+    with ChatServer() as server:
+        known = list(_described(server, [_subject(40)], in_flight=1))
+        assert known[0]["short_status"] == "ok"
+
+        async def picky(body, _says=server._answer):
+            told = await body.json()
+            refuses = "response_format" in told and levels(told)[0] == 41
+            return web.Response(status=400) if refuses else await _says(body)
+
+        server._answer = picky
+        rows = {row["clip_id"]: row for row in _described(server, [_subject(40), _subject(41)], in_flight=1)}
+    assert rows["clip41"]["reason"] == "caption:http_400"
+    assert rows["clip40"]["short_status"] == "ok"
 
 
 @pytest.mark.parametrize("status", ["401", "403"])
@@ -99,9 +146,9 @@ def test_a_key_that_is_refused_is_the_fault_of_no_clip(status):
 
 
 def test_clips_follow_no_redirect():
-    with ChatServer() as other, ChatServer(moved=other.url) as server:
-        (row,) = _described(server, [_subject(40)])
-    assert row["reason"] == "caption:http_307"
+    redirected = pytest.raises(StageCrashed, match="HTTP 307")
+    with ChatServer() as other, ChatServer(moved=other.url) as server, redirected:
+        _described(server, [_subject(40)])
     assert not other.requests
 
 
@@ -139,6 +186,10 @@ def test_the_server_must_have_the_model():
         Server("tiny", server.url).ready()
         with pytest.raises(SpecError, match="serves tiny, not 'other'"):
             Server("other", server.url).ready()
+        with pytest.raises(SpecError, match="HTTP 404"):
+            Server("tiny", server.url.removesuffix("/v1")).ready()
+        with pytest.raises(SpecError, match="lists no models"):
+            Server("tiny", server.url.replace("/v1", "/empty")).ready()
 
 
 def test_the_key_comes_from_the_environment_alone(monkeypatch):
@@ -148,6 +199,53 @@ def test_the_key_comes_from_the_environment_alone(monkeypatch):
         monkeypatch.setenv("SOME_KEY", "secret")
         _described(server, [_subject(40)], key_env="SOME_KEY")
     assert {headers["Authorization"] for headers in server.headers} == {"Bearer secret"}
+
+
+@pytest.mark.parametrize("status", ["400", "404", "500"])
+def test_the_key_is_in_no_message_and_no_row(monkeypatch, status):
+    """The server repeats the key where it refuses."""
+    monkeypatch.setenv("SOME_KEY", "sk-secret")
+    with ChatServer(faults={status: 1.0}, worst=10**6) as server:
+        try:
+            said = repr(_described(server, [_subject(40)], key_env="SOME_KEY", tries=1))
+        except StageCrashed as error:
+            said = str(error)
+    assert server.requests
+    assert status in said
+    assert "sk-secret" not in said
+    assert "Bearer ***" in said or status == "500"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bob:hunter2@host/v1",
+        "https://host/v1?api_key=hunter2",
+        "https://host/v1#hunter2",
+        "hunter2",
+        "ftp://h/v1",
+    ],
+)
+def test_a_url_that_carries_secrets_or_is_none_is_refused_and_not_repeated(url):
+    with pytest.raises(ValueError, match="url: ") as refused:
+        Server("m", url, allow_remote=True)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("usage", [{"prompt_tokens": n} for n in (float("inf"), 10**30, -3, "12", None)] + [[1], None])
+def test_what_a_server_says_of_tokens_is_held_to_reason(usage):
+    with ChatServer(usage=usage) as server:
+        (row,) = _described(server, [_subject(40)], Asking(kinds=("short",)))
+    assert (row["short_status"], row["tokens_in"], row["tokens_out"]) == ("ok", 0, 0)
+
+
+@pytest.mark.parametrize("guided", [True, False])
+def test_half_a_character_is_storable_and_known_as_a_fault(guided):
+    with ChatServer(says="A man \ud83d walks along a wide street.") as server:
+        (row,) = _described(server, [_subject(40)], guided=guided)
+    assert row["short_status"] == "not_utf8"
+    assert row["short"] == "A man \ufffd walks along a wide street."
+    json.dumps(row, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("url", ["https://api.example.org/v1", "http://10.0.0.1/v1", "http://127.0.0.1.example.org/v1"])
