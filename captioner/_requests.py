@@ -1,7 +1,8 @@
 """Requests to a chat server: bounded in flight, tried again with back-off, joined by the id that each carries.
 
 A request carries its ref as `X-Request-Id`. A server that names its answers after it (vLLM does) is held to it: an
-answer that names another request of ours is refused and asked for again.
+answer that names another request of ours is refused and asked for again. Beside it, an answer under a schema repeats
+its ref in its text (captioner/answers.py). Without a schema nothing but the connection and that id ties an answer.
 
 What is tried again: 408, 409, 425, 429, every 5xx, time-outs, cut connections, answers that are none. 400, 413 and 422
 speak of one request, so of one clip. Any other status speaks of the address, the account or the model: the run ends.

@@ -57,6 +57,8 @@ def parsed(prompt: Prompt, text: str, ref: str) -> tuple[str, dict[str, Any]]:
         return text, {}
     said = _object(text[:_LONGEST])
     given = said.pop(REF, None)
+    if given is None and prompt.tied:
+        raise ValueError("the answer does not say which question it answers")
     if given is not None and given != ref[:_REF_DIGITS]:
         raise OtherClip(f"the answer carries {given!r}, the question was {ref[:_REF_DIGITS]!r}")
     error = next(iter(_validator(prompt).iter_errors(said)), None)

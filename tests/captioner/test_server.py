@@ -18,6 +18,7 @@ from curate.stage import Left
 
 ONCE = Asking(again=1)
 ALL = {"429": 0.1, "500": 0.1, "cut": 0.1, "no_json": 0.1, "other_form": 0.05, "wrong_schema": 0.1}
+SWAPS = {"swapped": 0.2, "swapped_body": 0.2, "no_ref": 0.1}
 
 
 def _subject(number):
@@ -48,6 +49,51 @@ def test_every_caption_is_on_its_own_clip_whatever_goes_wrong(echoes):
     assert server.given.keys() == ALL.keys()
     assert server.most_open <= 16
     assert max(server.requests.values()) <= 8
+
+
+def _are_their_own(rows):
+    return all(abs(level - int(clip[4:])) <= 1 for clip, level in _levels(rows).items() if level is not None)
+
+
+@pytest.mark.parametrize("echoes", [False, True])
+def test_answers_that_a_server_mixes_up_are_asked_for_again(echoes):
+    """By what an answer is named after, and by the ref in it."""
+    with ChatServer(faults=SWAPS, worst=2, latency_s=(0.02, 0.05), echoes=echoes) as server:
+        rows = _described(server, [_subject(n) for n in range(10, 200, 5)], Asking(again=4, kinds=("short",)))
+    assert len(rows) == 38
+    assert {row["short_status"] for row in rows} == {"ok"}
+    assert _are_their_own(rows)
+    assert set(server.given) == set(SWAPS)
+    assert {code for row in rows for entry in row["refused"] for code in entry["codes"]} == {
+        "other_clip",
+        "wrong_schema",
+    }
+
+
+def test_a_server_that_always_names_another_request_is_believed_for_none():
+    with ChatServer(faults={"swapped": 1.0}, worst=10**6, latency_s=(0.05, 0.05)) as server:
+        rows = _described(server, [_subject(n) for n in range(10, 200, 20)], Asking(kinds=("short",)), tries=1)
+    left = [row for row in rows if isinstance(row, Left)]
+    assert len(left) == server.given["swapped"] >= 5
+    assert _are_their_own([row for row in rows if not isinstance(row, Left)])
+    assert "the answer to another request" in str(left[0])
+
+
+def test_a_caption_of_another_clip_is_none():
+    with ChatServer(faults={"swapped_body": 1.0}, worst=10**6, latency_s=(0.05, 0.05)) as server:
+        rows = _described(server, [_subject(n) for n in range(10, 200, 20)], Asking(again=0, kinds=("short",)))
+    wrong = [row for row in rows if row["short_status"] == "other_clip"]
+    assert len(wrong) == server.given["swapped_body"] >= 5
+    assert all(row["short"] is None for row in wrong)
+    assert _are_their_own(rows)
+
+
+def test_an_answer_under_a_schema_says_what_it_answers():
+    with ChatServer(faults={"no_ref": 1.0}, worst=10**6) as server:
+        (row,) = _described(server, [_subject(40)], Asking(again=0))
+        assert (row["short"], row["short_status"]) == (None, "wrong_schema")
+        (row,) = _described(server, [_subject(40)])
+    assert (row["short_status"], row["short_asked"]) == ("ok", 2), "in plain text, which has no ref"
 
 
 def test_what_the_record_says():
