@@ -29,7 +29,10 @@ from curate.captioning import Asking, Pictures
 from curate.stage import Left
 
 IN_FLIGHT, TRIES = 64, 10
-FAULTS = {"429": 0.08, "500": 0.06, "503": 0.04, "cut": 0.06, "no_json": 0.04, "other_form": 0.02, "wrong_schema": 0.04}
+FAULTS = {
+    "429": 0.08, "500": 0.06, "503": 0.04, "cut": 0.06, "no_json": 0.04, "other_form": 0.02, "wrong_schema": 0.04,
+    "no_ref": 0.02, "swapped": 0.02, "swapped_body": 0.02,
+}  # fmt: skip
 STEP, SIDE = 5, 50  # levels of two channels, far enough apart for JPEG: 2500 clips that pixels tell apart
 LATENCY_S, ROUNDS = 0.5, 24
 

@@ -20,10 +20,17 @@ import cv2
 import numpy as np
 from aiohttp import web
 
+_SWAPS = ("swapped", "swapped_body")
+
 
 @dataclass
 class ChatServer:
-    """`faults` by name with their share of the requests; each hits a request at most `worst` times."""
+    """`faults` by name with their share of the requests; each hits a request at most `worst` times.
+
+    A status, or: cut (the connection ends), no_json, other_form, wrong_schema, no_ref (an answer under a schema leaves
+    its ref out), swapped (another open request's answer, named after it), swapped_body (the same under its own name;
+    only between requests with a schema, as nothing in plain text could tell).
+    """
 
     faults: dict[str, float] = field(default_factory=dict)
     latency_s: tuple[float, float] = (0.0, 0.0)
@@ -32,6 +39,9 @@ class ChatServer:
     model: str = "tiny"
     at: int = 0  # the port; 0 for any that is free
     moved: str = ""  # another server, to which chats are redirected
+    schemas: bool = True  # whether it decodes under a JSON schema; it refuses requests for that where not
+    says: str = ""  # what every answer says, in place of the levels
+    usage: Any = field(default_factory=lambda: {"prompt_tokens": 100, "completion_tokens": 10})
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -39,6 +49,7 @@ class ChatServer:
         self.given: Counter[str] = Counter()  # faults
         self.open = self.most_open = 0
         self.bodies: list[dict[str, Any]] = []
+        self.waiting: dict[str, dict[str, Any]] = {}  # bodies of open requests by ref
         self.headers: list[dict[str, str]] = []
         self._random = random.Random(self.seed)
 
@@ -66,6 +77,7 @@ class ChatServer:
         app = web.Application(client_max_size=1 << 28)
         app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/empty/models", self._health)
         app.router.add_post("/v1/chat/completions", self._chat)
         runner = web.AppRunner(app)
         await runner.setup()
@@ -89,6 +101,7 @@ class ChatServer:
             return await self._answer(request)
         finally:
             self.open -= 1
+            self.waiting.pop(request.headers["X-Request-Id"], None)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self.moved:
@@ -96,13 +109,20 @@ class ChatServer:
         body = await request.json()
         ref = request.headers["X-Request-Id"]
         self.requests[ref] += 1
+        self.waiting[ref] = body
         self.headers.append(dict(request.headers))
         self.bodies.append({**body, "messages": _without_pictures(body["messages"])})
         await asyncio.sleep(self._random.uniform(*self.latency_s))
         fault = self._fault() if self.requests[ref] <= self.worst else None
+        if fault in _SWAPS:
+            swapped = self._swapped(fault, ref, body)
+            self.given[fault] += swapped is not None
+            return web.json_response(swapped or self._said(body, ref))
         if fault is not None:
             self.given[fault] += 1
-            return await self._misbehave(fault, request)
+            return await self._misbehave(fault, request, body)
+        if not self.schemas and "response_format" in body:
+            return web.Response(status=400, text="response_format: json_schema is not supported")
         return web.json_response(self._said(body, ref))
 
     def _fault(self) -> str | None:
@@ -113,9 +133,21 @@ class ChatServer:
                 return name
         return None
 
-    async def _misbehave(self, fault: str, request: web.Request) -> web.StreamResponse:
+    def _swapped(self, fault: str, ref: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer to another request that is open, if there is one."""
+        plain_too = fault == "swapped"
+        fit = [other for other, its in self.waiting.items() if plain_too or "response_format" in its]
+        others = [other for other in fit if other != ref]
+        if not others or not (plain_too or "response_format" in body):
+            return None
+        other = self._random.choice(others)
+        return {**self._said(self.waiting[other], other), "id": f"chatcmpl-{other if plain_too else ref}"}
+
+    async def _misbehave(self, fault: str, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         if fault.isdigit():
-            return web.Response(status=int(fault), text="no", headers={"Retry-After": "0.01"} if fault == "429" else {})
+            again = {"Retry-After": "0.01"} if fault == "429" else {}
+            said = f"no: {request.headers.get('Authorization')}"
+            return web.Response(status=int(fault), text=said, headers=again)
         if fault == "cut":
             assert request.transport is not None
             request.transport.abort()
@@ -124,16 +156,26 @@ class ChatServer:
             return web.Response(text='{"id": "x", "choices": [', content_type="application/json")
         if fault == "other_form":
             return web.json_response({"id": "x", "choices": []})
+        if fault == "no_ref":
+            return web.json_response(self._said(body, ""))
         assert fault == "wrong_schema", fault
-        return web.json_response(_chat("x", json.dumps({"caption": 3})))
+        return web.json_response(self._chat_of("x", json.dumps({"caption": 3})))
 
     def _said(self, body: dict[str, Any], ref: str) -> dict[str, Any]:
-        said = "A plain surface of levels {} and {}.".format(*levels(body))
+        said = self.says or "A plain surface of levels {} and {}.".format(*levels(body))
         if "response_format" in body:
             schema = body["response_format"]["json_schema"]["schema"]["properties"]
             answer = {name: [] if kind.get("type") == "array" else "" for name, kind in schema.items()}
-            said = json.dumps({**answer, "caption": said, "ref": schema["ref"]["const"]})
-        return _chat(f"chatcmpl-{ref}" if self.echoes else f"chatcmpl-{self._random.random()}", said)
+            answer |= {"caption": said, "ref": schema["ref"]["const"]}
+            if not ref:
+                del answer["ref"]
+            said = json.dumps(answer)
+        return self._chat_of(f"chatcmpl-{ref}" if self.echoes else f"chatcmpl-{self._random.random()}", said)
+
+    def _chat_of(self, name: str, text: str) -> dict[str, Any]:
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return {"id": name, "choices": [choice], "usage": self.usage}
 
 
 def levels(body: dict[str, Any]) -> tuple[int, int]:
@@ -144,15 +186,6 @@ def levels(body: dict[str, Any]) -> tuple[int, int]:
     assert picture is not None
     green, red = picture[..., 1:].mean(axis=(0, 1))
     return round(float(green)), round(float(red))
-
-
-def _chat(name: str, text: str) -> dict[str, Any]:
-    message = {"role": "assistant", "content": text}
-    return {
-        "id": name,
-        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 100, "completion_tokens": 10},
-    }
 
 
 def _without_pictures(messages: list[dict[str, Any]]) -> list[str]:

@@ -38,10 +38,10 @@ class VlmModel:
         wanted = {"bf16": torch.bfloat16, "fp32": torch.float32}
         kind = wanted.get(dtype) or (torch.bfloat16 if self.device.type == "cuda" else torch.float32)
         with beating(alive):
-            self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-            model = AutoModelForImageTextToText.from_pretrained(
-                folder, dtype=kind, local_files_only=True, use_safetensors=True
-            )
+            # Said, not left out: transformers asks on a terminal whether code of a model may run.
+            options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+            self.processor = AutoProcessor.from_pretrained(folder, **options)
+            model = AutoModelForImageTextToText.from_pretrained(folder, dtype=kind, use_safetensors=True, **options)
             if adapter is not None:
                 from peft import PeftModel
 

@@ -57,6 +57,8 @@ def parsed(prompt: Prompt, text: str, ref: str) -> tuple[str, dict[str, Any]]:
         return text, {}
     said = _object(text[:_LONGEST])
     given = said.pop(REF, None)
+    if given is None and prompt.tied:
+        raise ValueError("the answer does not say which question it answers")
     if given is not None and given != ref[:_REF_DIGITS]:
         raise OtherClip(f"the answer carries {given!r}, the question was {ref[:_REF_DIGITS]!r}")
     error = next(iter(_validator(prompt).iter_errors(said)), None)
@@ -80,6 +82,11 @@ def _object(text: str) -> dict[str, Any]:
         raise ValueError("the answer holds no JSON object")
     try:
         said, _ = json.JSONDecoder().raw_decode(text[start:])
+        return json.loads(storable(json.dumps(said, ensure_ascii=False)))  # what was escaped is text only now
     except RecursionError as error:
         raise ValueError("the answer is nested without end") from error
-    return said
+
+
+def storable(text: str) -> str:
+    """The text with U+FFFD for every half of a character, which no file can hold; a check sees it (`not_utf8`)."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

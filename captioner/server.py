@@ -14,6 +14,7 @@ import ipaddress
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -49,7 +50,11 @@ class Server:
     ) -> None:  # fmt: skip
         self.model, self.url, self.guided = model, url.rstrip("/") if url else None, guided
         self.decoding = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
-        self.prompts: Mapping[str, Prompt] = load_prompts(prompts)
+        self.prompts: Mapping[str, Prompt] = {
+            kind: _tied(prompt) if guided else prompt for kind, prompt in load_prompts(prompts).items()
+        }
+        if url is not None:
+            _check(url)
         if in_flight < 1 or tries < 1 or timeout_s <= 0:
             raise ValueError("in_flight, tries and timeout_s must be above 0")
         self.batch_rows = _ROUNDS * in_flight
@@ -102,10 +107,25 @@ class Server:
             "messages": [{"role": "user", "content": [*content, {"type": "text", "text": said}]}],
             **self.decoding,
         }
-        if self.guided and ask.prompt.fields:
+        if ask.prompt.tied:
             schema = {"name": "caption", "strict": True, "schema": schema_of(ask.prompt, ask.ref)}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return json.dumps(body).encode()
+
+
+def _tied(prompt: Prompt) -> Prompt:
+    """The prompt with a schema that ties answers to questions; one in plain text has none, and the id alone ties it."""
+    again = prompt.again and _tied(prompt.again)
+    return replace(prompt, tied=bool(prompt.fields), again=again)
+
+
+def _check(url: str) -> None:
+    """ValueError, which repeats nothing of it, for a URL that is none or carries what belongs into `key_env`."""
+    said = urlsplit(url)
+    if said.scheme not in ("http", "https") or not said.hostname:
+        raise ValueError("url: http:// or https://, a host, and the protocol's root")
+    if "@" in said.netloc or said.query or said.fragment:
+        raise ValueError("url: no user, password or `?...`: it is written down; name the key's variable in `key_env`")
 
 
 def _is_loopback(url: str) -> bool:

@@ -40,7 +40,12 @@ def served(model: str, alive: Alive) -> str:
         [program, "serve", model, "--host", "127.0.0.1", "--port", str(port), "--served-model-name", model],
         stdin=subprocess.DEVNULL,
     )
-    _wait(process, url, alive)
+    try:
+        _wait(process, url, alive)
+    except BaseException:  # a worker that is told to end while its server loads takes it along
+        process.kill()
+        process.wait()
+        raise
     _running[model] = process, f"{url}/v1"
     return f"{url}/v1"
 
@@ -54,16 +59,16 @@ def _program() -> str:
 
 def _wait(process: subprocess.Popen[bytes], url: str, alive: Alive) -> None:
     deadline = time.monotonic() + _START_S
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy of the environment is asked
     while time.monotonic() < deadline:
         alive()
         if process.poll() is not None:
             raise StageCrashed("caption:serve", f"vllm ended with code {process.returncode}; its message is above")
         try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5.0):
+            with direct.open(f"{url}/health", timeout=5.0):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(_LOOK_EVERY_S)
-    process.kill()
     raise StageCrashed("caption:serve", f"vllm did not answer within {_START_S:.0f} s")
 
 

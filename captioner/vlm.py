@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +17,8 @@ from typing import Any, ClassVar
 from captioner._ahead import ahead
 from captioner._vlm_model import FRAMES, VlmModel
 from captioner.prompting import load_prompts
-from curate.captioning import BOX, KINDS, Alive, Answer, Ask, Prompt
+from curate.captioning import BOX, KINDS, Alive, Answer, Ask, Pictures, Prompt
+from curate.errors import InputRejected, StageCrashed
 from curate.extras import require
 from curate.models import folder_sha256, model_folder
 from curate.registry import nearest
@@ -92,12 +94,20 @@ class Vlm:
                     yield replace(answer, waited_s=waited_s / len(batch))
 
     def _one_by_one(self, model: VlmModel, batch: Sequence[Ask], alive: Alive) -> Iterator[Answer]:
-        """A clip whose frames cannot be prepared costs its neighbours nothing."""
+        """A clip whose frames cannot be prepared costs its neighbours nothing. What is no clip's fault ends the run."""
         for ask in batch:
             try:
                 prepared = model.prepare([ask])
-            except Exception as error:  # noqa: BLE001 a processor may raise anything; it is recorded in its row
-                yield Answer(ask.ref, fault=("caption:frames", f"{type(error).__name__}: {error}"))
+            except InputRejected as error:
+                yield Answer(ask.ref, fault=(error.reason, error.detail))
+            except MemoryError:
+                raise  # for the worker to judge
+            except Exception as error:  # a processor may raise anything
+                what = f"{type(error).__name__}: {error}"
+                if not isinstance(error, ValueError) or not _prepares_plain(model, ask):
+                    model_name = self._names[ask.prompt.kind]
+                    raise StageCrashed("caption:prepare", f"the processor of {model_name}: {what}") from error
+                yield Answer(ask.ref, fault=("caption:frames", what))
             else:
                 yield from model.generate([ask], prepared, self.decoding, alive)
 
@@ -106,6 +116,21 @@ class Vlm:
         if key not in self._loaded:
             self._loaded[key] = VlmModel(*key, device=self._device, alive=alive, **self._form)
         return self._loaded[key]
+
+
+def _prepares_plain(model: VlmModel, ask: Ask) -> bool:
+    """Whether the same question is prepared with plain pictures: then it is those of the clip that were refused."""
+    from PIL import Image
+
+    assert ask.pictures is not None
+    file = BytesIO()
+    Image.new("RGB", (224, 224), "gray").save(file, "JPEG")
+    count = len(ask.pictures.jpeg)
+    try:
+        model.prepare([replace(ask, pictures=Pictures((file.getvalue(),) * count, ask.pictures.times_s))])
+    except Exception:  # noqa: BLE001 whatever it is, it is not the clip's
+        return False
+    return True
 
 
 def _by_kind(said: str | Mapping[str, str] | None, name: str) -> dict[str, str]:

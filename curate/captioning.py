@@ -89,7 +89,8 @@ class Prompt:
     """What a captioner is asked for one kind of caption.
 
     fields: what the answer must say beside the caption, as JSON; empty for an answer in plain text. again: the prompt
-    that is tried when an answer was not accepted.
+    that is tried when an answer was not accepted. tied: whether an answer must repeat its question's ref, because the
+    captioner asks for it under a schema.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Prompt:
     version: int = 1
     fields: tuple[str, ...] = ()
     again: Prompt | None = None
+    tied: bool = False
 
     @property
     def asked_language(self) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 from curate.errors import StageCrashed
 
 BATCH = 16  # pictures at once: enough to fill the vector units, small enough for any memory
+_READ = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "tokenizer*", "vocab*", "merges*")
 _Stamp = tuple[str, int, int]  # path, bytes, nanoseconds of the last change
 _DIGESTS: dict[_Stamp, str] = {}
 
@@ -45,9 +46,9 @@ def model_folder(model: str, revision: str | None = None, part: str = "") -> Pat
 
 @cache
 def folder_sha256(folder: Path) -> str:
-    """Digest of a model's weights and settings: every *.safetensors and *.json of the folder, by name."""
+    """Digest of a model's weights, settings, tokenizer and templates: the files of the folder that _READ names."""
     digest = sha256()
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")]):
+    for path in sorted({path for pattern in _READ for path in folder.glob(pattern) if path.is_file()}):
         digest.update(f"{path.name}\0{file_sha256(path)}\n".encode())
     return digest.hexdigest()
 

@@ -71,3 +71,33 @@ def test_a_server_that_ends_at_once_is_said_to(tmp_path, vllm, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StageCrashed, match="vllm is not installed"):
         serving.served("tiny", lambda: None)
+
+
+@pytest.fixture
+def on_path(vllm, monkeypatch):
+    """The stand-in, where this process looks; what it started ends with the test."""
+    monkeypatch.setenv("PATH", f"{vllm}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(serving, "_running", {})
+    yield vllm
+    for process, _ in serving._running.values():
+        process.kill()
+        process.wait()
+
+
+def test_a_server_on_loopback_is_asked_through_no_proxy(on_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # nobody is there
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setattr(serving, "_START_S", 20.0)
+    monkeypatch.setattr(serving, "_LOOK_EVERY_S", 0.05)
+    assert serving.served("tiny", lambda: None).startswith("http://127.0.0.1:")
+
+
+def test_a_worker_that_ends_while_its_server_starts_takes_it_along(on_path):
+    def closed():
+        if (on_path / "started").exists():
+            raise BrokenPipeError("the supervisor is gone")
+
+    with pytest.raises(BrokenPipeError):
+        serving.served("tiny", closed)
+    pid = (on_path / "started").read_text().split()[0]
+    assert not _is_running(pid)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ from captioner._sampling import Sampling
 from captioner.caption import Subject, describe
 from captioner.vlm import Vlm, _batches
 from curate.captioning import Ask, Asking, Pictures, Prompt
+from curate.errors import StageCrashed
+from curate.models import folder_sha256
 
 FAMILIES = ("qwen", "qwen3", "llava_onevision", "internvl", "smolvlm")
 PROMPT = Prompt("p", "short", "Describe what you see")
@@ -83,8 +88,59 @@ def test_a_frame_that_is_no_picture_costs_its_own_clip(models):
     asks = _asks(4)
     bad = Ask("bad", PROMPT, {"duration_s": 2.0}, PROMPT.text, Pictures((b"no", b"no", b"no"), (0.0, 0.5, 1.0)))
     found = _answers(Vlm(models["qwen"], max_new_tokens=3), [*asks, bad])
-    assert found[bad.ref].fault is not None
+    assert found[bad.ref].fault == ("caption:frame", "a stored frame is no JPEG; see: rushes verify")
     assert all(found[ask.ref].text for ask in asks)
+
+
+def test_a_picture_that_the_processor_refuses_costs_its_own_clip(models):
+    """Qwen's takes no picture that is 200 times as long as high."""
+    asks = _asks(4)
+    strip = cv2.imencode(".jpg", np.full((4, 1000, 3), 90, np.uint8))[1].tobytes()
+    bad = Ask("bad", PROMPT, {"duration_s": 2.0}, PROMPT.text, Pictures((strip,), (0.0,)))
+    found = _answers(Vlm(models["qwen"], max_new_tokens=3, frames="images"), [*asks, bad])
+    reason, detail = found[bad.ref].fault
+    assert reason == "caption:frames"
+    assert "aspect ratio" in detail
+    assert all(found[ask.ref].text for ask in asks)
+
+
+def test_a_processor_that_prepares_nothing_is_the_fault_of_no_clip(models, tmp_path):
+    folder = shutil.copytree(models["internvl"], tmp_path / "model")
+    for path in folder.glob("*.jinja"):
+        path.write_text("{{ raise_exception('no such role') }}{# video #}")
+    with pytest.raises(StageCrashed, match="no such role"):
+        _answers(Vlm(str(folder), max_new_tokens=3), _asks(3))
+    captioner = Vlm(models["qwen"], max_new_tokens=3)
+    captioner._model("short", lambda: None).processor.chat_template = None
+    with pytest.raises(StageCrashed, match=r"caption:prepare: .*chat.template"):
+        _answers(captioner, _asks(3))
+
+
+def test_code_of_a_model_is_not_run_and_nobody_is_asked(models, tmp_path, monkeypatch):
+    folder = shutil.copytree(models["qwen"], tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {
+        "model_type": "own",
+        "auto_map": {"AutoConfig": "own.Config", "AutoModelForImageTextToText": "own.Model"},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own.py").write_text("raise SystemExit('run')")
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda *_: asked.append(1) or "n")
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        list(Vlm(str(folder)).describe(_asks(1), lambda: None))
+    assert not asked
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "merges.txt", "tokenizer.model", "vocab.bpe"])
+def test_templates_and_tokenizers_are_part_of_a_model(models, tmp_path, name):
+    folder = shutil.copytree(models["internvl"], tmp_path / "model")
+    (folder / "tokenizer").mkdir()  # as pipelines have one: a folder, not a file
+    (folder / name).write_text("one")
+    one = Vlm(str(folder)).identity()
+    (folder / name).write_text("another")
+    folder_sha256.cache_clear()
+    assert Vlm(str(folder)).identity() != one
 
 
 def test_progress_is_told_and_time_is_counted(models):
