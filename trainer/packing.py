@@ -65,12 +65,12 @@ class Packer:
             raise ValueError("no sizes, or one that is larger than a pack")
         self.dims, self.per_step, self.most, self.window = dims, per_step, most, window
         self._sizes = np.sort(largest_V)[::-1]
-        full = self._sizes.sum() / most
-        self.packs = fewest = max(1, math.ceil(full))
+        roomy = min(len(self._sizes), math.ceil(self._sizes.sum() * (1 + ROOM) / most))
+        self.packs = roomy
         while self._by_rank() is None:
             self.packs = min(len(self._sizes), max(self.packs + 1, math.ceil(self.packs * 1.005)))
-        # Where the sizes leave gaps however they are put together, the gaps are no room.
-        self.packs = min(len(self._sizes), math.ceil((full if self.packs == fewest else self.packs) * (1 + ROOM)))
+        if self.packs > roomy:  # the sizes leave gaps however they are put together, and gaps are no room
+            self.packs = min(len(self._sizes), math.ceil(self.packs * (1 + ROOM)))
         while (pack := self._by_rank()) is None:  # more packs do not always fit
             self.packs = min(len(self._sizes), self.packs + 1)
         self._pack_of_rank = pack
