@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -155,3 +156,19 @@ def test_steps_are_made_ahead_in_order_and_no_further_than_told():
             ahead.take(9)
     assert made == sorted(made)
     assert max(made) <= 9 + DEPTH
+
+
+def test_a_run_by_tokens_goes_on_from_its_step_alone(dataset, tmp_path):
+    settings = config(**BY_TOKENS, steps=9, checkpoint_every=2, keep=4)
+    out = train(dataset, tmp_path / "r", settings).out_dir
+
+    def losses() -> list[tuple]:
+        lines = map(json.loads, (out / "log.jsonl").read_text().splitlines())
+        return [(r["step"], r["loss"], r["grad_norm"], r["tokens"], r["waste"]) for r in lines]
+
+    whole = losses()
+    assert len({loss for _, loss, *_ in whole}) == 9
+    for later in (6, 8, 9):  # as if it had been killed at the fifth step, in the second epoch
+        shutil.rmtree(out / "checkpoints" / f"step-{later:08d}")
+    train(dataset, out, settings)
+    assert losses() == whole
