@@ -1,22 +1,22 @@
 """From questions to the record of a clip: ask every kind, join the answers by what they answer, check them, ask again.
 
-A captioner only answers. What a clip is asked, which answer is accepted, and what is written down is decided here, the
-same for every captioner.
+A captioner only answers. What a clip is asked, and which answer is accepted, is decided here, the same for every
+captioner; what is written down is in captioner/_record.py. Only the question and its answer decide: what was measured
+of the clip is no part of a caption's key, so what contradicts it is found later, by the stage `check`.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from captioner import answers, checks
-from captioner.evidence import evidence_of
+from captioner._record import Given, Part, record
 from captioner.prompting import filled
 from curate.captioning import Alive, Answer, Ask, Asking, Captioner, Pictures, Prompt
-from curate.stage import Left, fault_columns
+from curate.stage import Left
 
 Row = dict[str, Any]
 
@@ -30,19 +30,6 @@ class Subject:
     pictures: Pictures | None = None
 
 
-@dataclass
-class _Part:
-    """One window of one kind of caption of one clip, on its way to an accepted answer."""
-
-    ask: Ask
-    rounds: int = 0
-    answers: list[Answer] = field(default_factory=list)
-    text: str | None = None
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    codes: tuple[str, ...] = ()
-    refused: list[Row] = field(default_factory=list)
-
-
 def describe(captioner: Captioner, asking: Asking, subjects: Sequence[Subject], alive: Alive) -> Iterator[Row | Left]:
     """The caption rows of these clips, as each clip is complete.
 
@@ -54,7 +41,7 @@ def describe(captioner: Captioner, asking: Asking, subjects: Sequence[Subject], 
     missing = {clip: sum(len(kinds) for kinds in of_clip.values()) for clip, of_clip in parts.items()}
     asked = {part.ask.ref: part for of_clip in parts.values() for kind in of_clip.values() for part in kind}
     while asked:
-        later: dict[str, _Part] = {}
+        later: dict[str, Part] = {}
         for answer in captioner.describe([part.ask for part in asked.values()], alive):
             part = asked.pop(answer.ref, None)
             if part is None:
@@ -65,16 +52,16 @@ def describe(captioner: Captioner, asking: Asking, subjects: Sequence[Subject], 
             clip = part.ask.clip_id
             missing[clip] -= 1
             if not missing[clip]:
-                yield _row(captioner, clip, parts.pop(clip), frames.get(clip, ""))
+                yield record(captioner, clip, parts.pop(clip), frames.get(clip, ""))
         if asked:
             raise RuntimeError(f"{captioner.name} left {len(asked)} questions unanswered")
         asked = later
 
 
-def _parts(captioner: Captioner, asking: Asking, subject: Subject) -> dict[str, list[_Part]]:
+def _parts(captioner: Captioner, asking: Asking, subject: Subject) -> dict[str, list[Part]]:
     return {
         kind: [
-            _Part(_ask(captioner.prompts[kind], asking, subject, window))
+            Part(_ask(captioner.prompts[kind], asking, subject, window))
             for window in (windows(subject.facts["duration_s"], asking.window_s) if kind == "dense" else (None,))
         ]
         for kind in asking.kinds
@@ -98,103 +85,32 @@ def _ask(prompt: Prompt, asking: Asking, subject: Subject, window: tuple[float, 
     return Ask(subject.clip_id, prompt, subject.facts, text, pictures, window)
 
 
-def _take(part: _Part, answer: Answer, asking: Asking) -> bool:
+def _take(part: Part, answer: Answer, asking: Asking) -> bool:
     """Note an answer; whether another prompt is to be tried."""
-    part.answers.append(answer)
-    part.rounds += 1
+    given = _given(part.ask, answer)
+    part.given.append(given)
     if answer.lost or answer.fault is not None:
         return False
-    prompt = part.ask.prompt
-    text, fields = None, {}
-    try:
-        text, fields = answers.parsed(prompt, answer.text, part.ask.ref)
-    except answers.OtherClip:
-        part.codes = ("other_clip",)
-    except ValueError:
-        part.codes = ("truncated" if answer.truncated else "wrong_schema",)
-    else:
-        part.codes = checks.check(
-            text, prompt.kind, evidence_of(part.ask.facts), language=prompt.asked_language, prompt=part.ask.text,
-            truncated=answer.truncated,
-        )  # fmt: skip
-    part.text, part.fields = text, fields
     # An answer of another form may be the server's slip; with the same question a caption would come out the same.
-    again = prompt.again or (prompt if text is None else None)
-    if checks.actions(part.codes)[0] == "accept" or part.rounds > asking.again or again is None:
+    again = given.prompt.again or (given.prompt if given.text is None else None)
+    if checks.actions(given.codes)[0] == "accept" or len(part.given) > asking.again or again is None:
         return False
-    part.refused.append(
-        {"kind": prompt.kind, "prompt": prompt.name, "codes": list(part.codes), "text": answer.text[:4000]}
-    )
     part.ask = replace(part.ask, prompt=again, text=filled(again, part.ask.facts, asking.facts, part.ask.window_s))
     return True
 
 
-def _row(captioner: Captioner, clip_id: str, kinds: Mapping[str, list[_Part]], frames: str) -> Row | Left:
-    """The record of a clip."""
-    parts = [part for of_kind in kinds.values() for part in of_kind]
-    given = [answer for part in parts for answer in part.answers]
-    lost = next((answer.lost for answer in given if answer.lost), None)
-    if lost is not None:
-        return Left(clip_id, lost)
-    row: Row = {"clip_id": clip_id, "windows": [], "refused": [entry for part in parts for entry in part.refused]}
-    for kind, of_kind in kinds.items():
-        row |= _of_kind(kind, of_kind)
-        row["windows"] += [
-            {"kind": kind, "start_s": part.ask.window_s[0], "end_s": part.ask.window_s[1], "text": part.text or ""}
-            for part in of_kind
-            if part.ask.window_s is not None
-        ]
-    faults = [part.answers[-1].fault for part in parts if part.answers[-1].fault]
-    row |= {
-        "model": _said({kind: captioner.about(kind)[0] for kind in kinds}),
-        "revision": _said({kind: captioner.about(kind)[1] for kind in kinds}),
-        "frames": frames,
-        "language": _said({kind: of_kind[0].ask.prompt.language for kind, of_kind in kinds.items()}),
-        "prompts": json.dumps({kind: _prompt(of_kind[0].ask.prompt) for kind, of_kind in kinds.items()}),
-        "decoding": json.dumps(dict(getattr(captioner, "decoding", {})), sort_keys=True),
-        "tokens_in": sum(answer.tokens_in for answer in given),
-        "tokens_out": sum(answer.tokens_out for answer in given),
-        "requests": sum(answer.requests for answer in given),
-        "model_s": sum(answer.seconds for answer in given),
-        "waited_s": sum(answer.waited_s for answer in given),
-    }
-    if faults and all(row[kind] is None for kind in kinds):
-        return row | fault_columns(*faults[0])
-    return row
-
-
-def _of_kind(kind: str, parts: Sequence[_Part]) -> Row:
-    """Text, fields and status of one kind; texts of windows are joined in their order, each with its seconds."""
-    fault = next((part.answers[-1].fault for part in parts if part.answers[-1].fault), None)
-    texts = [part.text for part in parts]
-    text: str | None = None
-    if fault is None and all(text is not None for text in texts):
-        text = " ".join(
-            part.text or "" if part.ask.window_s is None else _timed(part.ask.window_s, part.text or "")
-            for part in parts
-        )
-    codes = tuple(dict.fromkeys(code for part in parts for code in part.codes))
-    status = fault[0] if fault else "ok"
-    if fault is None and checks.action(codes) != "accept":
-        status = codes[0]
-    fields = [dict(part.fields) for part in parts]
-    return {
-        kind: text,
-        f"{kind}_status": status,
-        f"{kind}_fields": json.dumps(fields[0] if len(fields) == 1 else fields, ensure_ascii=False, sort_keys=True),
-        f"{kind}_asked": sum(part.rounds for part in parts),
-    }
-
-
-def _timed(window_s: tuple[float, float], text: str) -> str:
-    return f"From {window_s[0]:.1f} to {window_s[1]:.1f} s: {text}"
-
-
-def _prompt(prompt: Prompt) -> Row:
-    return {"name": prompt.name, "version": prompt.version, "sha256": prompt.sha256}
-
-
-def _said(by_kind: Mapping[str, str]) -> str:
-    """One word where all kinds agree, JSON otherwise."""
-    said = set(by_kind.values())
-    return said.pop() if len(said) == 1 else json.dumps(dict(by_kind), sort_keys=True)
+def _given(ask: Ask, answer: Answer) -> Given:
+    """What an answer says, and what is wrong with it as far as the question tells."""
+    prompt = ask.prompt
+    if answer.lost or answer.fault is not None:
+        return Given(prompt, answer, codes=(answer.fault[0] if answer.fault else "lost",))
+    try:
+        text, fields = answers.parsed(prompt, answer.text, ask.ref)
+    except answers.OtherClip:
+        return Given(prompt, answer, codes=("other_clip",))
+    except ValueError:
+        return Given(prompt, answer, codes=("truncated" if answer.truncated else "wrong_schema",))
+    codes = checks.check(
+        text, prompt.kind, language=prompt.asked_language, prompt=ask.text, truncated=answer.truncated
+    )  # fmt: skip
+    return Given(prompt, answer, text, fields, codes)

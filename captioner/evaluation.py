@@ -43,6 +43,7 @@ class Sample:
     clips: list[str]
     texts: dict[str, dict[str, str]]  # kind -> clip -> text
     boxes: list[tuple[float, ...]]  # the picture within its bars
+    out_of: int  # clips that could have had one
 
 
 def sample(plan: Plan, ledger: Ledger, kinds: Sequence[str], match: Match) -> Sample:
@@ -59,7 +60,7 @@ def sample(plan: Plan, ledger: Ledger, kinds: Sequence[str], match: Match) -> Sa
     columns = [name for name in clips.schema.names if name.startswith("borders.")]
     rows = dict(zip(names, clips.select(["clip_id", *columns]).to_pylist(), strict=True))
     texts = {kind: {clip: of_kind[clip] for clip in chosen if clip in of_kind} for kind, of_kind in said.items()}
-    return Sample(chosen, texts, [box_of(rows[clip]) for clip in chosen])
+    return Sample(chosen, texts, [box_of(rows[clip]) for clip in chosen], clips.num_rows)
 
 
 def key(plan: Plan, chosen: Sample, model: Path, match: Match) -> str:

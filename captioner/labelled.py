@@ -24,14 +24,16 @@ def examples(data: str, run: Path, prompt: Prompt, max_frames: int) -> list[Exam
     """The labelled clips of one kind, in the order of their ids.
 
     Raises:
-        SpecError: rows of another form, or clips that the run has no frames of.
+        SpecError: rows of another form, two captions of a clip, or clips that the run has no frames of.
     """
     wanted: dict[str, str] = {}
     for number, row in enumerate(rows_of(data), 1):
         if not row.get("clip") or not row.get("caption") or row.get("kind") not in ("short", "dense"):
             raise SpecError(f"{data} row {number}: `clip`, `kind` (short or dense) and `caption` are needed")
         if row["kind"] == prompt.kind:
-            wanted[str(row["clip"])] = str(row["caption"]).strip()
+            clip, caption = str(row["clip"]), str(row["caption"]).strip()
+            if wanted.setdefault(clip, caption) != caption:
+                raise SpecError(f"{data} row {number}: clip {clip} has another {prompt.kind} caption already; keep one")
     if not wanted:
         raise SpecError(f"{data} has no {prompt.kind} caption")
     job = opened(run)

@@ -19,7 +19,7 @@ import numpy as np
 from captioner._ahead import ahead
 from captioner._vlm_model import VlmModel, quiet_peft
 from captioner.labelled import Example, examples
-from captioner.prompting import load_prompt
+from captioner.prompting import load_prompt, plain
 from captioner.recipe import Recipe
 from curate.errors import SpecError
 from curate.extras import require
@@ -43,7 +43,7 @@ def train(recipe: Recipe, say: Callable[[str], None] = print) -> dict[str, Any]:
         raise SpecError(f"output: {out} is not empty; choose another folder")
     try:
         folder = model_folder(recipe.base)
-        prompt = load_prompt(recipe.prompt or f"{recipe.kind}_plain", recipe.kind)
+        prompt = load_prompt(recipe.prompt or plain(recipe.kind), recipe.kind)
     except ValueError as error:
         raise SpecError(f"recipe: {error}") from error
     data = examples(recipe.data, Path(recipe.run), prompt, recipe.max_frames)

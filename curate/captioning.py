@@ -20,6 +20,7 @@ from curate.proxies import rgb_of
 KINDS = ("short", "dense")
 BOX = ("borders.left", "borders.top", "borders.right", "borders.bottom")  # columns: the picture within its bars
 WHOLE = (0.0, 0.0, 1.0, 1.0)
+VERSION = 2  # of how clips are asked about, which answer is kept and what is recorded: part of the keys of captions
 Alive = Callable[[], None]
 
 
@@ -106,11 +107,6 @@ class Prompt:
     def asked_language(self) -> str | None:
         """The language that a model was asked to write; None where nobody was asked."""
         return self.language if self.text else None
-
-    @property
-    def every_text(self) -> str:
-        """This text and those that are asked after it."""
-        return self.text if self.again is None else f"{self.text}\n{self.again.every_text}"
 
     @cached_property
     def sha256(self) -> str:

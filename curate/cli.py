@@ -153,7 +153,7 @@ def _caption_lines(rows: list[dict[str, Any]]) -> list[str]:
     lines = []
     for row in rows:
         prompts = json.loads(row.get("prompts") or "{}")
-        asked = "".join(f", {kind} by prompt {prompt['name']}" for kind, prompt in prompts.items())
+        asked = "".join(f", {kind} by prompt {p['name']}" for kind, of_kind in prompts.items() for p in of_kind)
         lines += ["", f"earlier: {row['table']}, model {row.get('model')} {row.get('revision') or ''}{asked}"]
         for kind in KINDS:
             if row.get(kind) or row.get(f"{kind}_status"):

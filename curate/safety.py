@@ -7,7 +7,8 @@ from the ledger's columns, and texts are matched as they stand there, so one tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
@@ -15,13 +16,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from curate.captioning import KINDS
 from curate.screening import Judge
 from curate.stage import by_frame
 
 # Texts that a text screen reads, by the name that a reason gives them: those that came with the footage, and those that
 # a stage wrote or read later.
 GIVEN_TEXTS = {"text.caption": "caption", "text.title": "title", "text.transcript": "transcript"}
-LATER_TEXTS = {"text_overlay.strings": "onscreen", "caption.short": "caption", "caption.dense": "caption"}
+_WRITTEN = [f"caption.{kind}{what}" for what in ("", "_fields") for kind in KINDS]
+LATER_TEXTS = {"text_overlay.strings": "onscreen", **dict.fromkeys(_WRITTEN, "caption")}
+_IN_PARTS = ("windows", "refused")  # what else captioners said: windows beside one without a caption, unused answers
+Texts = list[tuple[str, list[str]]]  # by the name of a reason, a text a clip; empty where there is none
 Moments = Callable[[str, Sequence[str], pa.Array], pa.Table]  # heavy columns of a stage for some clips
 
 
@@ -59,11 +64,22 @@ class Safety:
         self._clips, self._moments = clips, moments
         self.count = clips.num_rows
         self.given = [self._finding(judge) for judge in judges]
-        self.later = [_said(clips, judge, LATER_TEXTS) for judge in judges if judge.reads_texts]
+        self.later = [_said(self.count, judge, self._later_texts) for judge in judges if judge.reads_texts]
         for finding in (*self.given, *self.later):
             levels = finding.judge.thresholds
             tight = min(levels.stop, levels.minor_referenced)
             finding.limits = np.where(self.minor, tight, levels.stop)
+
+    @cached_property
+    def _later_texts(self) -> Texts:
+        """What a stage wrote or read: on-screen text, captions and what was said beside them, answers not used."""
+        texts = _texts(self._clips, LATER_TEXTS)
+        if "caption.outcome" in self._clips.schema.names:
+            rows = self._moments("caption", _IN_PARTS, self._clips["clip_id"])
+            for name in _IN_PARTS:
+                told = ([part["text"] for part in parts or ()] for parts in rows[name].to_pylist())
+                texts.append(("caption", ["\n".join(map(_plain, said)) for said in told]))
+        return texts
 
     @cached_property
     def minor(self) -> np.ndarray:
@@ -115,7 +131,7 @@ class Safety:
 
     def _finding(self, judge: Judge) -> Finding:
         if judge.reads_texts:
-            return _said(self._clips, judge, GIVEN_TEXTS)
+            return _said(self.count, judge, _texts(self._clips, GIVEN_TEXTS))
         outcomes = self._clips[f"{judge.stage}.outcome"].to_pylist()
         reasons = self._clips[f"{judge.stage}.reason"].to_pylist()
         values = self._clips[f"{judge.stage}.{judge.category}"].cast(pa.float64()).to_numpy().copy()
@@ -148,25 +164,56 @@ def _span(levels: list[float], times_s: list[float], limit: float) -> dict[str, 
     return {"from_s": round(times_s[first], 3), "to_s": round(times_s[last], 3)}
 
 
-def _said(clips: pa.Table, judge: Judge, texts: Mapping[str, str]) -> Finding:
+def _texts(clips: pa.Table, names: Mapping[str, str]) -> Texts:
+    """These of the ledger's columns, as far as there are any."""
+    return [
+        (
+            said,
+            [
+                _plain(text) if name.endswith("_fields") else "\n".join(_strings(text))
+                for text in clips[name].to_pylist()
+            ],
+        )
+        for name, said in names.items()
+        if name in clips.schema.names
+    ]
+
+
+def _plain(text: str | None) -> str:
+    """All that a JSON text says, line by line: escapes hide words. Any other text as it is."""
+    try:
+        return "\n".join(_strings(json.loads(text or "")))
+    except (ValueError, RecursionError):
+        return text or ""
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every text within a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)
+
+
+def _said(count: int, judge: Judge, texts: Texts) -> Finding:
     """What a text screen finds in some of the texts: 1 or 0, and where. A text that is not there says nothing."""
-    values, faults = np.zeros(clips.num_rows), np.full(clips.num_rows, "", object)
+    values, faults = np.zeros(count), np.full(count, "", object)
     found: dict[int, dict[str, Any]] = {}
     known: dict[str, tuple[str, list[Any]]] = {}
-    for name in (name for name in texts if name in clips.schema.names):
-        for i, text in enumerate(clips[name].to_pylist()):
-            text = "\n".join(text) if isinstance(text, list) else text
+    for name, column in texts:
+        for i, text in enumerate(column):
             if not text or i in found:
                 continue
             if text not in known:
-                known[text] = _judged(judge, texts[name], text)
+                known[text] = _judged(judge, name, text)
             fault, hits = known[text]
             if fault:
                 faults[i], values[i] = fault, np.nan
             elif hits:
-                found[i] = {"text": texts[name], "term": hits[0].term, "list": hits[0].list}
+                found[i] = {"text": name, "term": hits[0].term, "list": hits[0].list}
                 values[i] = 1.0
-    nobody = np.zeros(clips.num_rows, bool)
+    nobody = np.zeros(count, bool)
     return Finding(judge, values, nobody, faults, lambda i: found.get(i, {}))
 
 

@@ -115,6 +115,7 @@ WINDOW = pa.struct(
         column("start_s", pa.float64(), "s", "start, from the clip's"),
         column("end_s", pa.float64(), "s", "end"),
         column("text", pa.string(), "", "what was said of it"),
+        column("truncated", pa.bool_(), "", "whether the token limit was reached"),
     ]
 )
 
@@ -135,22 +136,34 @@ CAPTION = table(
     ),
     column("short_status", pa.string(), "", "ok, or why it cannot be used: a code of the checks, or a fault"),
     column("dense_status", pa.string(), "", "as short_status"),
+    column("short_truncated", pa.bool_(), "", "whether the token limit was reached"),
+    column("dense_truncated", pa.bool_(), "", "as short_truncated, in any window"),
     column("short_fields", pa.string(), "JSON", "what was said beside the caption, by field"),
     column("dense_fields", pa.string(), "JSON", "as short_fields; a list where there are windows"),
     column("short_asked", pa.int32(), "", "times that it was asked for: each with another prompt"),
     column("dense_asked", pa.int32(), "", "as short_asked"),
-    column("language", pa.string(), "", "language that was asked for"),
+    column("language", pa.string(), "", "language that was asked for; JSON by kind where they differ"),
     column("model", pa.string(), "", "what wrote it; JSON by kind where they differ"),
     column("revision", pa.string(), "", "of the model: digest of its weights, or what a server says"),
-    column("prompts", pa.string(), "JSON", "name, version and hash of the prompt by kind"),
+    column("prompts", pa.string(), "JSON", "name, version and hash of the prompts that were answered, a list a kind"),
     column("decoding", pa.string(), "JSON", "parameters of generation"),
     column("frames", pa.string(), "", "digest of the frames that were shown; empty if none were"),
     column("windows", pa.list_(WINDOW), "", "what was said of each window of a long clip"),
-    column("refused", pa.list_(REFUSED), "", "answers that were not accepted and asked for again"),
+    column("refused", pa.list_(REFUSED), "", "answers that are not used: others of theirs are"),
     _operational("tokens_in", pa.int64(), "tokens that the model read"),
     _operational("tokens_out", pa.int64(), "tokens that it wrote"),
     _operational("requests", pa.int32(), "requests to a server, those that failed included"),
     _operational("model_s", pa.float64(), "s that the model worked on it, its share of a batch"),
+    *(
+        _operational(f"{kind}_{name}", of, f"of the {kind} caption alone")
+        for kind in ("short", "dense")
+        for name, of in (
+            ("tokens_in", pa.int64()),
+            ("tokens_out", pa.int64()),
+            ("requests", pa.int32()),
+            ("model_s", pa.float64()),
+        )
+    ),
     _operational("waited_s", pa.float64(), "s that the model waited for its frames, its share of a batch"),
 )
 

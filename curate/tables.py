@@ -108,17 +108,20 @@ def _measured(plan: Plan, name: str, score: Score, pixels: dict[str, Any]) -> di
 def _captions(plan: Plan, tables: dict[str, Table]) -> dict[str, Table]:
     if plan.captioner is None or plan.stages.caption is None:
         return {}
+    from curate import captioning
+
     captioner, spec = plan.captioner, plan.stages.caption
     read = _stages_of(plan.caption_columns, tables) + (["frames"] if captioner.reads_frames else [])
     what = {
         **_identity(type(captioner)),
+        "asking": captioning.VERSION,
         "asks": spec.model_dump(mode="json", include=set(type(spec).model_fields) - {"with_", "price", "match"}),
         "prompts": [_asked(captioner.prompts[kind]) for kind in spec.kinds],
         "params": dict(captioner.identity()),
         "reads": [tables[r].key for r in read],
     }
     made = {"caption": Table("caption", key_of("caption", what), schema.CAPTION)}
-    # What asks a caption again is no part of its key: sharper checks judge what was written, and it stands.
+    # The checks are no part of its key: sharper ones judge what was written, and it stands.
     if plan.stages.check is not None:
         from captioner import checks
 

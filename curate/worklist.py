@@ -116,7 +116,7 @@ def clip_rows(plan: Plan, store: Store, ledger: Ledger, works: Sequence[str] = C
     open_stages = pa.array(CLIP_WORKS[CLIP_WORKS.index(stages[0]) :])
     past = pc.or_(pc.equal(wanted["outcome"], "kept"), pc.is_in(wanted["stage"], value_set=open_stages))
     wanted = wanted.filter(past)
-    columns = {name: _column(plan, store, wanted, name).to_pylist() for name in _columns(plan, wanted)}
+    columns = {name: _column(plan, store, wanted, name).to_pylist() for name in _columns(plan, wanted, stages)}
     outcomes = {stage: wanted[f"{stage}.outcome"].to_pylist() for stage in stages}
     parts = proxies.places(plan, store) if "caption" in stages and plan.captioner.reads_frames else {}
     rows = []
@@ -137,11 +137,12 @@ def _column(plan: Plan, store: Store, clips: pa.Table, name: str) -> pa.ChunkedA
     return align(store.read(table.name, table.schema, ["clip_id", field]), "clip_id", clips["clip_id"])[field]
 
 
-def _columns(plan: Plan, clips: pa.Table) -> list[str]:
-    written = [f"caption.{kind}{what}" for kind in KINDS for what in ("", "_status")]
+def _columns(plan: Plan, clips: pa.Table, stages: Sequence[str]) -> list[str]:
+    written = [f"caption.{kind}{what}" for kind in KINDS for what in ("", "_status", "_truncated")]
     box = BOX if plan.crops else ()
     present = [name for name in written if name in clips.schema.names]
-    return list(dict.fromkeys([*_SPAN, *plan.caption_columns, *plan.check_columns, *present, *box]))
+    windows = ["caption.windows"] if "check" in stages and "caption" in plan.tables else []  # each is checked
+    return list(dict.fromkeys([*_SPAN, *plan.caption_columns, *plan.check_columns, *present, *windows, *box]))
 
 
 def text_rows(plan: Plan, store: Store, ledger: Ledger, stage: str) -> list[dict[str, Any]]:

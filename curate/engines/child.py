@@ -120,9 +120,9 @@ class Child:
                     continue
                 results.append(result)
                 if len(batch) == 1:  # nothing can be taken back, so a long film need not be held in memory
-                    self._emit_all(results, batch, start, attempts)
+                    self._emit_all(work, results, batch, start, attempts)
                     results.clear()
-            self._emit_all(results, batch, start, attempts)
+            self._emit_all(work, results, batch, start, attempts)
         except (StorageError, StageCrashed, Closed):  # nothing that another row would fare better with
             raise
         except Unreachable as error:
@@ -172,6 +172,7 @@ class Child:
 
     def _emit_all(
         self,
+        work: Any,
         results: list[tuple[str, dict[str, Any]]],
         batch: list[dict[str, Any]],
         start: float,
@@ -181,10 +182,18 @@ class Child:
         from curate.schema import rows_to_table
 
         tried = max((attempts.get(row["id"], 0) for row in batch), default=0) + 1
+        unfit: dict[str, Fault] = {}
         for stage, row in results if self._passes_on else ():
-            rows_to_table([row], self.plan.tables[stage].schema)  # what does not fit is blamed on its row
+            try:
+                rows_to_table([row], self.plan.tables[stage].schema)
+            except Exception as error:  # noqa: BLE001 what does not fit is its own row's fault: others have their results
+                unfit[row["clip_id"]] = Fault("stage:error", f"{type(error).__name__}: {error}")
         for stage, row in results:
-            self._emit(stage, {"attempts": tried, "seconds": seconds, **row})
+            if row.get("clip_id") not in unfit:
+                self._emit(stage, {"attempts": tried, "seconds": seconds, **row})
+        for row in (row for row in batch if row["id"] in unfit):
+            for stage, result in work.fault(row, unfit[row["id"]]):
+                self._emit(stage, {**result, "attempts": tried})
 
     def _emit(self, stage: str, row: dict[str, Any]) -> None:
         self._rows[stage].append({"outcome": "ok", "reason": "", "detail": "", "attempts": 1, "seconds": 0.0, **row})

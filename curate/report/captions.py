@@ -137,8 +137,8 @@ def _prompts(asked: pa.Table, plan: Plan, kind: str) -> list[Row]:
     if not plan.captioner.prompts[kind].text:
         return []
     found = {text for text in asked["caption.prompts"].to_pylist() if text}
-    prompts = [json.loads(text).get(kind) for text in sorted(found)]
-    named = {(p["name"], p["version"], p["sha256"]) for p in prompts if p}
+    prompts = [prompt for text in sorted(found) for prompt in json.loads(text).get(kind, ())]
+    named = {(p["name"], p["version"], p["sha256"]) for p in prompts}
     return [{"name": name, "version": version, "sha256": sha256} for name, version, sha256 in sorted(named)]
 
 

@@ -49,7 +49,7 @@ def tested(run: Run, ledger: Ledger) -> RushesError | None:
         record = {"key": key, **about, **figures}
         write_atomic(run.out / FILE, (json.dumps(record, indent=1) + "\n").encode(), replace=True)
         run.computed[STEP] = len(chosen.clips)
-    return refusal(record, match)
+    return refusal(record, match) if chosen.out_of else None
 
 
 def kinds_of(spec: CaptionSpec) -> tuple[str, ...]:
@@ -75,10 +75,15 @@ def recorded(out: Path) -> dict[str, Any] | None:
 
 
 def refusal(record: dict[str, Any], match: Match) -> RushesError | None:
-    """Why a run with these figures must not go on: a rate below the bound, or captions that have no rate."""
+    """Why a run with these figures must not go on: a rate below the bound, or captions that have no rate.
+
+    A kind that was to be tested and could not be is said: silence would pass for a test.
+    """
     for kind, row in record["captions"].items():
-        if row["match_rate"] is None and row["n"] + row["lost"] > 1:
+        if row["match_rate"] is None:
             why = f"{row['lost']} of them have no readable frames" if row["lost"] else "all of them say the same"
+            if row["n"] + row["lost"] < 2:
+                why = f"there are {row['n'] + row['lost']} of them, and two are needed; see caption.match.kinds"
             return CaptionsMismatched(f"nobody can say whether the {kind} captions fit their clips: {why}")
         if row["match_rate"] is not None and row["match_rate"] < match.min_rate:
             worst = ", ".join(entry["clip"][:12] for entry in row["worst"])

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import open_clip
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -20,10 +21,12 @@ from captioner.stored import opened, pictures
 from curate.cli import app
 from curate.clip_model import is_cut, picture_features, text_features
 from curate.errors import SpecError
+from curate.ledger import Ledger
 from curate.plan import Plan
 from curate.report import write_report
 from curate.run import Run
 from curate.spec_file import load_spec, parse
+from curate.stages.match import tested
 from tests.captioner.clips import CONFIG, fitted, save, says, walls
 from tests.conftest import rushes, spec_dict, write_spec
 
@@ -116,6 +119,17 @@ def test_captions_that_moved_on_by_one_clip_end_the_run_before_its_dataset(mater
     assert says("green") in listed.partition("</details>")[0]
     mended = _run(_spec(material, tmp_path))  # the same folder, with the right captions: they are tested anew
     assert mended.computed["match"] == 12
+
+
+def test_a_kind_without_captions_does_not_pass_for_tested(material, tmp_path):
+    """Files without captions of their own, and nobody to write any; and no files at all."""
+    raw = yaml.safe_load(_spec(material, tmp_path).read_text())
+    run = Run(parse(raw))
+    for count, said in ((0, None), (1, "nobody can say whether the original captions fit their clips: there are 0")):
+        clips = pa.table({"clip_id": ["c"], "outcome": ["kept"], "stage": [""], "caption.original": [None]})[:count]
+        found = tested(run, Ledger(clips, clips))
+        assert said in str(found) if said else found is None
+        run.out.joinpath("caption_match.json").unlink()
 
 
 def _record(root):

@@ -105,8 +105,9 @@ def test_nothing_to_compare_is_no_rate():
     [
         (0.7, 9, 0, None),
         (0.69, 9, 0, "fit their own clips better than others in 69.0% of 8 comparisons"),
-        (None, 1, 0, None),  # one clip has nobody to be taken for
-        (None, 0, 0, None),
+        (None, 1, 0, "there are 1 of them, and two are needed"),  # one clip has nobody to be taken for
+        (None, 0, 0, "there are 0 of them, and two are needed"),
+        (None, 0, 1, "there are 1 of them, and two are needed"),
         (None, 2, 0, "all of them say the same"),
         (None, 1, 1, "1 of them have no readable frames"),
     ],

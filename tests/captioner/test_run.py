@@ -16,9 +16,12 @@ import yaml
 from benchmarks.chat_server import ChatServer
 from curate.media.writer import write_mp4
 from curate.plan import Plan
-from curate.spec_file import parse
-from tests.conftest import rushes, spec_dict, write_spec
+from curate.run import Run
+from curate.spec_file import load_spec, parse
+from curate.worklist import clip_rows
+from tests.conftest import rushes, spec_dict, write_clip, write_spec
 
+COUNTS = {"dog": "motion.score"}
 SCREENED = {"explicit": [], "violence": [], "hate": ["terms"]}
 
 
@@ -132,6 +135,22 @@ def test_what_captions_are_checked_against_is_no_reason_to_write_them_again(tmp_
     assert Plan(spec).tables["check"] != Plan(seen).tables["check"]
     bars = spec.model_copy(update={"stages": spec.stages.model_copy(update={"score": {"borders": {}}})})
     assert Plan(spec).tables["caption"] != Plan(bars).tables["caption"], "other pixels are shown"
+
+
+def test_a_check_on_its_own_reads_the_windows_from_their_parts(tmp_path):
+    write_clip(tmp_path / "footage" / "a.mp4", (1,))
+    with ChatServer() as server:
+        path = _spec(tmp_path, tmp_path / "footage", server.url)
+        raw = yaml.safe_load(path.read_text())
+        raw["stages"][2]["caption"]["window_s"] = 1.0
+        raw["stages"].insert(1, {"score": {"motion": {}}})
+        raw["stages"][-1] = {"check": {}}
+        done = Run(load_spec(write_spec(path, raw))).go("caption")
+    other = Run(load_spec(write_spec(path, {**raw, "stages": [*raw["stages"][:-1], {"check": {"counts": COUNTS}}]})))
+    (row,) = clip_rows(other.plan, other.store, other.ledger())
+    assert (done.computed["check"], row["need"]) == (1, ["check"])
+    assert len(row["caption.windows"]) > 1
+    assert " ".join(window["text"] for window in row["caption.windows"]).count("surface") == len(row["caption.windows"])
 
 
 def test_clips_without_a_screen_leave_no_host(tmp_path, footage):

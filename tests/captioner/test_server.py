@@ -101,7 +101,8 @@ def test_what_the_record_says():
         (row,) = _described(server, [_subject(40)], Asking(facts=("duration",)))
     assert (row["model"], row["language"], row["short_status"]) == ("tiny", "en", "ok")
     assert (row["tokens_in"], row["tokens_out"], row["requests"]) == (200, 20, 2)
-    assert json.loads(row["prompts"])["dense"]["name"] == "dense"
+    assert (row["short_tokens_in"], row["dense_tokens_out"], row["dense_requests"]) == (100, 10, 1)
+    assert [prompt["name"] for prompt in json.loads(row["prompts"])["dense"]] == ["dense"]
     assert json.loads(row["decoding"]) == {"max_tokens": 512, "temperature": 0.0, "seed": 0}
     assert set(json.loads(row["dense_fields"])) >= {"subject", "camera_motion", "visible_text"}
     assert row["frames"] == _subject(40).pictures.digest

@@ -12,7 +12,7 @@ import yaml
 
 from benchmarks import tiny_vlms
 from captioner.labelled import examples
-from captioner.prompting import load_prompt
+from captioner.prompting import load_prompt, refuse_other_prompt
 from captioner.recipe import Recipe, load_recipe
 from captioner.training import _batches, train
 from captioner.vlm import Vlm
@@ -73,6 +73,9 @@ def test_an_adapter_is_small_and_changes_what_its_base_says(labelled, tmp_path):
     train(load_recipe(_recipe(labelled, tmp_path / "lora", steps=20, lr=1e-2)), lambda line: None)
     assert (tmp_path / "lora" / "adapter_config.json").exists()
     assert not (tmp_path / "lora" / "model.safetensors").exists()
+    refuse_other_prompt(tmp_path / "lora", load_prompt("short_plain", "short"))
+    with pytest.raises(ValueError, match="was taught by the prompt short_plain"):
+        refuse_other_prompt(tmp_path / "lora", load_prompt("short", "short"))
     base = str(labelled / "base")
     adapted = _said(labelled, model=base, adapter={"short": str(tmp_path / "lora")})
     assert adapted != _said(labelled, model=base)
@@ -107,6 +110,9 @@ def test_clips_without_frames_and_rows_without_a_caption_are_refused(labelled, t
     (tmp_path / "a.csv").write_text("clip,kind,caption\nnone,short,a thing\n")
     with pytest.raises(SpecError, match="no frames of 1 clips"):
         examples(str(tmp_path / "a.csv"), labelled / "out", prompt, 16)
+    (tmp_path / "c.csv").write_text("clip,kind,caption\nc1,short,a\nc1,short,a\nc1,dense,b\nc1,short,b\n")
+    with pytest.raises(SpecError, match="row 4: clip c1 has another short caption already"):
+        examples(str(tmp_path / "c.csv"), labelled / "out", prompt, 16)
     (tmp_path / "b.csv").write_text("clip,kind,caption\nnone,short,\n")
     with pytest.raises(SpecError, match="row 1"):
         examples(str(tmp_path / "b.csv"), labelled / "out", prompt, 16)

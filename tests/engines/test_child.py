@@ -26,8 +26,8 @@ class _Work:
 
     batch_rows, passes_on = 4, False
 
-    def __init__(self):
-        self.calls = []
+    def __init__(self, passes_on=False):
+        self.calls, self.passes_on = [], passes_on
 
     def run(self, rows, alive):
         for row in rows:
@@ -38,7 +38,7 @@ class _Work:
                 raise Unreachable("source:missing", "gone")
             if row["id"] == "bad":
                 raise InputRejected("decode:error", "broken")
-            yield "content", {"clip_id": row["id"], "hash": row["id"]}
+            yield "content", {"clip_id": row["id"], "hash": {"half": "\ud800", "number": 3}.get(row["id"], row["id"])}
 
     def fault(self, row, fault):
         yield "content", {"clip_id": row["id"], "outcome": "quarantined", "reason": fault.reason}
@@ -67,6 +67,13 @@ def _shard(child, *names):
 def test_a_lost_mount_leaves_no_row_and_touches_no_neighbour(child):
     assert _shard(child, "a", "away", "b", "bad", "c") == {"a": "ok", "b": "ok", "c": "ok", "bad": "quarantined"}
     assert child._works["media"].calls.count("away") == 4  # in its batch, alone, and twice again
+
+
+def test_a_result_that_cannot_be_stored_costs_its_own_row_alone_and_runs_nothing_again(child):
+    child._works["media"] = _Work(passes_on=True)
+    found = _shard(child, "a", "half", "b", "number", "c")
+    assert found == {"a": "ok", "b": "ok", "c": "ok", "half": "quarantined", "number": "quarantined"}
+    assert child._works["media"].calls == ["a", "half", "b", "number", "c"]
 
 
 def test_a_full_temporary_disk_ends_the_shard(child):

@@ -28,7 +28,7 @@ class Gate:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.footage, self.out = folder, folder / "footage", folder / "out"
-        self.env = {"PYTHONPATH": str(folder)}
+        self.env = {"PYTHONPATH": f"{folder}:{REPO}"}  # the filters of the copy, and the rest of this repository
         self.policy = policy()
 
     def run(self, screen: dict[str, Any], *, code: int = 0, until: str = "dedup", **changes: Any) -> dict[str, Any]:

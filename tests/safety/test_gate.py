@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks.chat_server import ChatServer
 from curate.media.writer import write_mp4
 from tests.conftest import rushes, scene, write_clip
 
@@ -118,6 +119,34 @@ def test_a_caption_that_a_model_writes_reopens_the_verdict(gate):
     found = gate.run({"hate": [{"terms": {"lists": [str(lists)]}}]}, until="encode")
     assert found["funnel"] == {"terms:caption": 1}
     assert "encode" not in found["computed"], "nothing of a clip is encoded that its caption stops"
+
+
+class Saying(ChatServer):
+    """Says these captions and texts, one answer after the other; the last again and again."""
+
+    def __init__(self, *said):
+        super().__init__()
+        self.said = list(said)
+
+    def _said(self, body, ref):
+        caption, visible = self.said.pop(0) if len(self.said) > 1 else self.said[0]
+        schema = body.get("response_format", {}).get("json_schema", {}).get("schema", {}).get("properties", {})
+        empty = {name: [] if kind.get("type") == "array" else "" for name, kind in schema.items()}
+        answer = {**empty, "caption": caption, "visible_text": visible}
+        text = json.dumps({**answer, "ref": schema["ref"]["const"]}) if schema else caption
+        return {"id": ref, "choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
+
+
+def test_all_that_a_model_says_is_held_against_the_terms(gate):
+    """What stands beside a caption, and an answer that is not used; the captions themselves are the same, and good."""
+    wall, sorry = "A man walks past a wall.", "I'm sorry, but I cannot describe a H\u0430kenkreuz."
+    for seed in (1, 2, 3):
+        write_clip(gate.footage / f"{seed}.mp4", (seed,))
+    with Saying((wall, ["HAKENKREUZ"]), (sorry, []), (wall, [])) as server:
+        asks = {"with": "server", "model": "tiny", "url": server.url, "in_flight": 1, "kinds": ["dense"]}
+        found = gate.run({"hate": ["terms"]}, until="encode", stages={"caption": asks})
+    assert found["funnel"] == {"kept": 1, "terms:caption": 2}
+    assert {row["caption.dense"] for row in gate.ledger()} == {wall}
 
 
 def test_a_minor_signal_tightens_and_with_sexual_content_seals(gate):
