@@ -22,7 +22,7 @@ __all__ = [
     "PHRASE_TIMES", "VERSION", "WORD_TIMES", "Evidence", "action", "actions", "check",
 ]  # fmt: skip
 
-VERSION = 3  # part of the keys of stored checks: raise it when a verdict changes
+VERSION = 4  # part of the keys of stored checks: raise it when a verdict changes
 
 # Characters. Text encoders of video models take 226 to 512 tokens of about 4 characters; what is longer is a model
 # that did not stop. A short caption is one sentence.
@@ -111,7 +111,7 @@ def check(
         "empty": empty,
         "too_long": len(text) > limit,
         # Loops show at the beginning of a long text as well as at its end, and looking stays cheap.
-        "repeated": repeats(text[: 2 * limit]),
+        "repeated": repeats(text[: 2 * limit], Reading(text[: 2 * limit]).own),
         "not_utf8": not is_clean(text),
         "truncated": truncated or (not empty and stops_early(text, kind)),
         "refusal": refuses(reading),
@@ -123,7 +123,7 @@ def check(
         "wrong_colour": english
         and evidence.colours is not None
         and _colour_words.contradicts(reading, evidence.colours),
-        "wrong_count": english and evidence.counts is not None and _count_words.contradicts(reading, evidence.counts),
+        "wrong_count": english and evidence.counts is not None and _count_words.contradicts(reading, evidence.counts, evidence.camera),
         "wrong_camera": english and _camera_words.contradicts(reading, evidence.camera),
     }
     asked = OF_ANY_TEXT if kind == "original" else CODES
