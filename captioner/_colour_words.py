@@ -12,13 +12,14 @@ LEAST_SHARE = 0.0005  # share of the pixels below which a colour is not there: 1
 # A cat lit by a lamp is black and measured gray, a sea is green and measured blue, a sunset pink and measured orange.
 NEAR: dict[str, tuple[str, ...]] = {
     "black": ("black", "gray"), "gray": ("gray", "white", "black"), "white": ("white", "gray"),
-    "red": ("red", "orange", "pink", "brown"), "orange": ("orange", "red", "yellow", "brown"),
+    "red": ("red", "orange", "pink"), "orange": ("orange", "red", "yellow"),
     "brown": ("brown", "orange", "red"), "yellow": ("yellow", "orange"), "green": ("green", "blue", "yellow"),
     "blue": ("blue", "purple"), "purple": ("purple", "pink", "blue"), "pink": ("pink", "red", "orange", "purple"),
 }  # fmt: skip
 # What a word may be measured as: people draw the borders between colours elsewhere, and light shifts them.
 MEASURED: dict[str, tuple[str, ...]] = {
-    **NEAR, "grey": NEAR["gray"], "crimson": ("red", "pink"), "scarlet": ("red", "orange"), "maroon": ("red", "brown", "purple"),
+    **NEAR, "grey": NEAR["gray"], "crimson": ("red", "pink"), "scarlet": ("red", "orange"),
+    "maroon": ("red", "brown", "purple"),
     "burgundy": ("red", "brown", "purple"), "vermilion": ("red", "orange"), "navy": ("blue", "black"),
     "azure": ("blue", "green"), "teal": ("green", "blue"), "turquoise": ("green", "blue"), "cyan": ("blue", "green"),
     "aqua": ("blue", "green"), "aquamarine": ("blue", "green"), "cobalt": ("blue",), "indigo": ("blue", "purple"),

@@ -157,12 +157,14 @@ _PEOPLE = ("man", "woman", "boy", "girl", "child", "kid", "toddler", "teenager",
 # Where things come and go, or the view does, more may be there in all than were seen at once.
 _SEQUENCE = re.compile(
     r"\b(?:one after (?:another|the other)|one by one|one at a time|in turns?|in succession|in single file|after each "
-    r"other|(?:file|stream|pour|parade|troop|march|drive|ride|fly|sail|swim|walk|run|jog|gallop|roll|rush|zip|zoom|speed|"
-    r"race|whizz|come|go|step|climb|hop|jump|leap|dive|slide|pass)(?:s|es|ing)? (?:\w+ )?(?:past|by|off|out|in|through|over|"
+    r"other|(?:file|stream|pour|parade|troop|march|drive|ride|fly|sail|swim|walk|run|jog|gallop|roll|rush|zip|zoom|"
+    r"speed|"
+    r"race|whizz|come|go|step|climb|hop|jump|leap|dive|slide|pass)(?:s|es|ing)? (?:\w+ )?(?:past|by|"
     r"into view|into the frame|out of the frame|across the finish)|pass(?:es)?|pans|panning|tracking shot|"
     r"camera (?:\w+ )?(?:pans|moves|follows|glides|tracks|travels|sweeps|drifts|slides|passes|zooms|pulls|tilts)|"
-    r"(?:row|line|queue|column|procession|convoy|parade|succession|series|sequence) of|appear(?:s|ing)?|"
-    r"disappear(?:s|ing)?|enter(?:s|ing)?|arriv(?:e|es|ing)|leav(?:e|es|ing) the|join(?:s|ing)?|emerg(?:e|es|ing)|followed by|"
+    r"(?:procession|convoy|parade|succession) of|appear(?:s|ing)?|"
+    r"disappear(?:s|ing)?|enter(?:s|ing)?|arriv(?:e|es|ing)|leav(?:e|es|ing) the|join(?:s|ing)?|emerg(?:e|es|ing)|"
+    r"followed by|"
     r"then|later|eventually|throughout|cuts? to|montage|time-?lapse)\b"
 )
 

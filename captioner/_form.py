@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 # A language model that loops says one to LONGEST_LOOP words again and again. Good English has "ha ha ha ha" and
-# "round and round and round" beside other words: short phrases need more times, or less where they are half of the text.
+# "round and round and round" beside other words: short phrases need more times, or fewer where they are half of
+# the text.
 LONGEST_LOOP = 24
 WORD_TIMES, SHORT_PHRASE_TIMES, PHRASE_TIMES = 6, 5, 3
 WORD_TIMES_ALONE, LEAST_SHARE = 4, 0.5
@@ -25,7 +26,8 @@ _REST = (
     "\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178\u00a0-\u00bf]"
 )
 _MISREAD = re.compile(
-    f"(?<![A-Z\u00c0-\u00de])[\u00c2\u00c3]{_REST}|\u00e2\u20ac|\u00f0\u0178|(?:[\u00d0\u00d1\u00ce\u00cf]{_REST}){{2}}|"
+    f"(?<![A-Z\u00c0-\u00de])[\u00c2\u00c3]{_REST}|[\u00c2\u00c3][\u00a1-\u00ba\u00bc-\u00bf]|\u00e2\u20ac|"
+    f"\u00f0\u0178|(?:[\u00d0\u00d1\u00ce\u00cf]{_REST}){{2}}|"
     f"(?:[\u00e3-\u00e9]{_REST}{{2}}){{2}}"
 )
 
@@ -47,7 +49,8 @@ _SELDOM = _SELDOM_SHORT | frozenset(
 )
 _AFTER_PARTICIPLE = re.compile(
     r"\b(?:dressed|clad|covered|based|situated|located|seated|mounted|focus\w*|surrounded|followed|accompanied|flanked|"
-    r"framed|illuminated|held|perched|parked|placed|lying|lies|resting|rests|leaning|leans|sitting|sits|stands|standing)"
+    r"framed|illuminated|held|perched|parked|placed|lying|lies|resting|rests|leaning|leans|sitting|sits|stands|"
+    r"standing)"
     r" (?:on|in the middle|by)$|\b(?:dressed|clad|covered|situated|located|seated|parked|placed) in$"
 )
 _SUBJECT = (
@@ -76,7 +79,11 @@ _NO_NOUN = re.compile(
     r"vibrant|colou?rful|rocky|sandy|snowy|grassy|sunny)|an? young|the (?:large|small|big|tall|long|wooden|bright|calm|"
     r"narrow|busy|modern|rocky|sandy|snowy|lush|vibrant))$"
 )
-_PAINTED = re.compile(r"\b(?:turns?|turned|turning|paint\w*|glow\w*|is|are|dyed|colou?red|fades? to|goes) (?:an?) (?:\w+ly )?\w+$")
+_PAINTED = re.compile(
+    r"\b(?:turns?|turned|turning|paint\w*|glow\w*|is|are|dyed|colou?red|fades? to|goes) (?:an?) (?:\w+ly )?\w+$"
+)
+_A_WHILE = re.compile(r"\b(?:(?:for|after|once in) a (?:\w+ )?|all the )while$")
+_WHO = re.compile(r", (?:who|which|where|whom)$")
 _CLAUSE_END = re.compile(r"[.!?;:,\n]+\s")
 _ELLIPSIS = re.compile(r"\s*(?:\.\.+|\u2026)$")
 
@@ -120,14 +127,14 @@ def _word_loop(words: list[str], patience: int = 1) -> bool:
     """
     for size in range(1, min(LONGEST_LOOP, len(words) // 2) + 1):
         surely = patience * (WORD_TIMES if size == 1 else SHORT_PHRASE_TIMES if size < LONG_PHRASE else PHRASE_TIMES)
-        if patience == 1:
-            mostly = WORD_TIMES_ALONE if size == 1 else PHRASE_TIMES
-        else:
-            mostly = surely
+        alone = WORD_TIMES_ALONE if size == 1 else PHRASE_TIMES
+        mostly = alone if patience == 1 else surely
+        # Nobody says "the the the the".
+        needed = [WORD_TIMES_ALONE if size == 1 and word in _SELDOM | _NEVER else surely for word in words]
         run = 0
         for here in range(size, len(words)):
             run = run + 1 if words[here] == words[here - size] else 0
-            if run >= size * (surely - 1):
+            if run >= size * (needed[here] - 1):
                 return True
             if run >= size * (mostly - 1) and run + size >= LEAST_SHARE * len(words):
                 return True
@@ -161,7 +168,7 @@ def _dangles(text: str, kind: str) -> bool:
     if len(text) == len(last):
         return False
     end = _CLAUSE_END.split(text[-160:].casefold().replace("\u2019", "'"))[-1]
-    if last in _NEVER or (last == "while" and not end.endswith(("a while", "little while", "the while"))):
+    if _WHO.search(text[-12:]) or last in _NEVER or (last == "while" and not _A_WHILE.search(end)):
         return True
     if _NO_NOUN.search(end) and not _PAINTED.search(end):
         return True

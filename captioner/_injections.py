@@ -149,7 +149,8 @@ _COMMANDS = re.compile("|".join((
 )))  # fmt: skip
 # Asked for money at the beginning of a clause; people in the picture pay behind a subject.
 _PAY = re.compile(
-    r"(?:^|[\n.!?:;] ?|\b(?:kindly|please|now) )(?:pay|send|transfer|donate|deposit|wire)\b[^.\n]{0,30}?(?:\b(?:btc|bitcoins?|"
+    r"(?:^|[\n.!?:;] ?|\b(?:kindly|please|now) )(?:pay|send|transfer|donate|deposit|wire)\b[^.\n]{0,30}?(?:\b(?:btc|"
+    r"bitcoins?|"
     r"eth|xmr|usdt?|dollars|euros?|satoshis?|crypto\w*)\b|[$\u20ac\u00a3] ?\d)"
 )
 # What somebody in the scene tells somebody else: a coach tells players to forget the rules.
@@ -159,7 +160,9 @@ _TOLD = re.compile(
     r" (?:for )?(?:the |an? |his |her |their |its |all |two |three |some )?(?!(?:you|me|us|readers?|viewers?)\b)"
     rf"(?!{_ADDRESSED}\b)[\w-]+(?: (?!{_ADDRESSED}\b)[\w-]+){{0,3}}? (?:not )?to (?P<told>[^.!?\n;:]*)"
 )
-_OF_CLIPS = re.compile(rf"\b(?:this|the) (?:video|clip|image|caption|footage)|\b(?:caption|prompt|safe|nsfw|{_ADDRESSED})\b")
+_OF_CLIPS = re.compile(
+    rf"\b(?:this|the) (?:video|clip|image|caption|footage)|\b(?:caption|prompt|safe|nsfw|{_ADDRESSED})\b"
+)
 # The most frequent one with its letters spaced out or joined.
 _JOINED = re.compile("ignore(?:all)?(?:the|your|any)?(?:previous|prior|above|earlier)+instruction")
 

@@ -112,9 +112,15 @@ _ANYWHERE = re.compile(
     rf"\b(?:provided|given|attached|supplied|uploaded|submitted|input) {_CONTENT} (?:\w+ )?(?:is|are|was|were) too \w+ "
     r"(?:(?:and|or) \w+ )?to (?:be )?(?:describ|caption|analy|interpret|make out|determin|process|identif|"
     r"recogni|give|provide)\w*|"
-    r"\bno (?:\w+ )?(?:visual|video|image|media|frame|visible)s? ?(?:input|content|data|information|file)s? (?:(?:was|were|is|"
+    r"\bno (?:\w+ )?(?:visual|video|image|media|frame|visible)s? ?(?:input|content|data|information|file)s? "
+    r"(?:(?:was|were|is|"
     r"are|has been|could be) )?(?:detected|received|available|found|provided|present|recogni[sz]ed|supplied)\b|"
-    r"\b(?:descriptions?|captions?|response|answer) (?:(?:is|are|was|has been|have been) )?(?:withheld|redacted|omitted|"
+    r"\bpass on (?:describ|caption|comment|this (?:one|request|clip|video))|\bi have no (?:eyes|vision|sight|way of "
+    r"seeing)\b|"
+    rf"\b(?:describ|caption|summari[sz]|comment|analy[sz])\w* .{{0,60}}\b(?:is|lies) (?:beyond|outside) (?:me|us|my|"
+    rf"our)\b|"
+    r"\b(?:descriptions?|captions?|response|answer) (?:(?:is|are|was|has been|have been) )?(?:withheld|redacted|"
+    r"omitted|"
     r"suppressed|not generated|unavailable)\W*$"
 )
 _ELSEWHERE = re.compile(

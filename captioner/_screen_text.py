@@ -143,7 +143,9 @@ def _is_claim(reading: Reading, quote: Quote) -> bool:
         return True
     plain_words = re.fullmatch(r"[^\W\d_]+(?:[ -][^\W\d_]+)?", quote.text)
     # One or two words in lower case may be somebody's way of speaking ("a 'selfie' stick").
-    return _SEEN_AFTER.search(after) is not None and not (plain_words and quote.text.islower() and not _SIGN.search(after))
+    return _SEEN_AFTER.search(after) is not None and not (
+        plain_words and quote.text.islower() and not _SIGN.search(after)
+    )
 
 
 def _last(pattern: re.Pattern[str], text: str) -> int:
@@ -172,10 +174,13 @@ _ONLY_NAMES = re.compile(r"(?:labell?ed|titled|captioned)\W+$", re.I)
 
 
 _OWNED = re.compile(
-    rf"(?:{_BEARER.pattern}|\b(?:shop|store|bakery|theat(?:er|re)|building|bar|diner|motel|garage|team|player|man|woman|"
+    rf"(?:{_BEARER.pattern}|\b(?:shop|store|bakery|theat(?:er|re)|building|bar|diner|motel|garage|team|player|man|"
+    rf"woman|"
     rf"boy|girl|child)\b)(?<=\w)'s\s+(?:\w+ )?$"
 )
-_SIGN = re.compile(r"^[\s,]*(?:is|are|in|on|across|above)?\b[^.]{0,30}\b(?:written|painted|printed|letters?|engraved|carved)\b")
+_SIGN = re.compile(
+    r"^[\s,]*(?:is|are|in|on|across|above)?\b[^.]{0,30}\b(?:written|painted|printed|letters?|engraved|carved)\b"
+)
 
 
 def is_unseen(reading: Reading, texts: Sequence[str]) -> bool:

@@ -35,7 +35,7 @@ CODES: dict[str, str] = {
     "too_long": "longer than a text encoder reads: the model did not stop",
     "repeated": "words, phrases or characters again and again",
     "not_utf8": "characters that cannot be stored, or traces of bytes that were no UTF-8",
-    "truncated": "stops in the middle: the token limit was reached, or the last sentence is not finished",
+    "truncated": "stops in the middle: the token limit was reached, or the last word or sign is one that something must follow",
     "refusal": "the model declines, or says that it was given nothing to describe",
     "wrong_language": "surely in another language than the one asked for",
     "boilerplate": 'opens with words that fit any clip ("The video shows", "Sure! Here is"), or closes as a chat does',
@@ -123,7 +123,9 @@ def check(
         "wrong_colour": english
         and evidence.colours is not None
         and _colour_words.contradicts(reading, evidence.colours),
-        "wrong_count": english and evidence.counts is not None and _count_words.contradicts(reading, evidence.counts, evidence.camera),
+        "wrong_count": english
+        and evidence.counts is not None
+        and _count_words.contradicts(reading, evidence.counts, evidence.camera),
         "wrong_camera": english and _camera_words.contradicts(reading, evidence.camera),
     }
     asked = OF_ANY_TEXT if kind == "original" else CODES
