@@ -213,7 +213,9 @@ def _joining(tokens: list[str], noun: str) -> int:
     singular = forms(noun)[0]
     ends = [at for at in range(len(tokens)) if tuple(tokens[at : at + len(singular)]) == singular]
     return sum(_is_more(tokens[max(0, at - 3) : at]) for at in ends) + sum(
-        LARGE if token in ("others", "rest", "remaining") else token in ("another", "other") for token in tokens
+        LARGE if token in ("others", "rest", "remaining") else token in ("another", "other")
+        for i, token in enumerate(tokens)
+        if tokens[max(0, i - 2) : i] != ["one", "after"]
     )
 
 

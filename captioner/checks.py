@@ -35,7 +35,7 @@ CODES: dict[str, str] = {
     "too_long": "longer than a text encoder reads: the model did not stop",
     "repeated": "words, phrases or characters again and again",
     "not_utf8": "characters that cannot be stored, or traces of bytes that were no UTF-8",
-    "truncated": "stops in the middle: the token limit was reached, or the last word or sign is one that something must follow",
+    "truncated": "stops in the middle: at the token limit, or at a word or sign that something must follow",
     "refusal": "the model declines, or says that it was given nothing to describe",
     "wrong_language": "surely in another language than the one asked for",
     "boilerplate": 'opens with words that fit any clip ("The video shows", "Sure! Here is"), or closes as a chat does',
