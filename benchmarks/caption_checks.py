@@ -3,7 +3,7 @@
     python -m benchmarks.caption_checks [--seed N] [--each 400] [--misses] --json
 
 Precision of a code: of all captions flagged with it among the planted ones of its kind and the good ones, the share
-that was planted. Beside them stand captions that were written without the rules (_caption_held_out.py). --misses prints
+that was planted. Beside them stand captions written before the checks saw them (_caption_held_out.py). --misses prints
 what was missed and what was flagged wrongly.
 """
 
@@ -43,7 +43,7 @@ def distinct(draw: Callable[[np.random.Generator], Case], seed: list[int], each:
 
 
 def held_out(misses: bool = False) -> dict[str, float]:
-    """Recall and precision on captions that no rule was written for."""
+    """Recall and precision on captions that were written before the checks were run on them."""
     hit = wrong = alarms = 0
     for code, kind, text, evidence in HELD_OUT:
         found = check(text, kind, evidence, language="en", prompt=PROMPT)

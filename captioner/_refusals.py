@@ -115,6 +115,7 @@ _ANYWHERE = re.compile(
     r"\bno (?:\w+ )?(?:visual|video|image|media|frame|visible)s? ?(?:input|content|data|information|file)s? "
     r"(?:(?:was|were|is|"
     r"are|has been|could be) )?(?:detected|received|available|found|provided|present|recogni[sz]ed|supplied)\b|"
+    rf"\bi was (?:given|sent|shown|provided with) (?:no|nothing)\b|\bno {_CONTENT} for (?:me|us) to\b|"
     r"\bpass on (?:describ|caption|comment|this (?:one|request|clip|video))|\bi have no (?:eyes|vision|sight|way of "
     r"seeing)\b|"
     rf"\b(?:describ|caption|summari[sz]|comment|analy[sz])\w* .{{0,60}}\b(?:is|lies) (?:beyond|outside) (?:me|us|my|"

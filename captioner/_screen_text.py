@@ -33,6 +33,7 @@ _SPEAKS = re.compile(
 _SAYS = re.compile(r"\b(?:says?|saying)\b")
 _NICKNAME = re.compile(
     r"\b(?:nicknamed?|call(?:ed|s|ing)?|known as|so-called|dubbed|named|aka|a\.k\.a\.|affectionately|termed|nickname|"
+    r"call(?:s|ed|ing)?(?: (?!label|read|say|sign|with|mark|writ|print)\w+){1,6}|"
     r"like an?|resembl\w+|shaped? like|shape of)\b"
     r"[\s,:]*(?:the |an? )?$"
 )
