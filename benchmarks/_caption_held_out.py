@@ -1,4 +1,4 @@
-"""Captions from a review of the checks and more of their kind: code or "" for a good one, kind, text, what was measured.
+"""Captions from a review of the checks and more of their kind: code or "" for a good one, kind, text, what was seen.
 
 They were written before the checks were run on them; the classes of fault that they showed were mended since, so they
 tell of regressions, and no longer of captions to come.

@@ -1,4 +1,4 @@
-"""A second lot of captions, written after the rules had been mended by the first: kind or code, text, what was measured."""
+"""A second lot of captions, written after the rules were mended by the first: kind or code, text, what was seen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ GOOD_LATER = [
     ("short", "Rafa Nadal bounces the ball eight times before he serves", E(texts=["ROLEX"], counts={"person": 1})),
     (
         "dense",
-        'A relay team celebrates. Three of the four runners hug; the fourth is still catching her breath. Banners say "Paris 2024"',
+        "A relay team celebrates. Three of the four runners hug; the fourth is still catching her breath. "
+        'Banners say "Paris 2024"',
         E(counts={"person": 4}, texts=["PARIS 2024"]),
     ),
     ("short", "A batter is caught out and walks off", E()),
@@ -35,7 +36,8 @@ GOOD_LATER = [
     ("short", "Snow leopard, cliff, stillness, then a leap", E()),
     (
         "dense",
-        "Timelapse of a peony. It is bud-tight at first and fully open by the end; petals drop one after the other onto a blue cloth.",
+        "Timelapse of a peony. It is bud-tight at first and fully open by the end; petals drop one after the "
+        "other onto a blue cloth.",
         E(colours=ALL, camera="static"),
     ),
     (
@@ -65,7 +67,8 @@ GOOD_LATER = [
     ("short", 'A toddler calls every animal in the book "cow"', E(texts=[])),
     (
         "dense",
-        "A 1930s cartoon in black and white: a mouse whistles at the wheel of a steamboat. A parrot mocks him and gets doused with a bucket of water",
+        "A 1930s cartoon in black and white: a mouse whistles at the wheel of a steamboat. A parrot mocks him "
+        "and gets doused with a bucket of water",
         E(colours={"black": 0.3, "gray": 0.4, "white": 0.3}),
     ),
     ("short", "Colourised film of Berlin in 1900, trams and top hats", E(colours=ALL, texts=[])),
@@ -108,7 +111,8 @@ FAULTY_LATER = [
     ("repeated", "a man and a man and a man and a man and a man", E()),
     (
         "repeated",
-        "The bird flies over the lake and then the bird flies over the lake and then the bird flies over the lake and then",
+        "The bird flies over the lake and then the bird flies over the lake and then the bird flies over the "
+        "lake and then",
         E(),
     ),
     ("truncated", "A tram crosses a bridge. Below, a rowing crew glides in perfect unison with their", E()),
