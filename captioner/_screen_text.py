@@ -94,6 +94,7 @@ _SEEN_AFTER = re.compile(
     r"corner|entrance|chest|label|poster)\b|(?:appears?|flash\w*|fades? (?:in|out)|glows?|scrolls?|blinks?|pops? up)\b|"
     r"(?:sign|banner|label|sticker|logo|lettering|poster|placard|caption|title card|graffiti)s?\b)"
 )
+_READER = re.compile(r"\bread(?:s|ing)?(?: from| aloud| out)?\s+$")
 _OWNER = re.compile(r"(?<=\w)(?:'s|s')\s+(?:\w+ )?$")
 _NAMED = re.compile(
     r"\b(?:aboard|ship|boat|yacht|ferry|frigate|schooner|submarine|shuttle|spacecraft|probe|rover|rocket|locomotive|"
@@ -136,6 +137,9 @@ def _is_claim(reading: Reading, quote: Quote) -> bool:
     owner = _OWNER.search(before)
     if owner and not _OWNED.search(before):
         return False  # Beethoven's "Ode to Joy"; but the shop's "Open" sign
+    reads = _READER.search(before)
+    if reads and _last(_BEARER, before[: reads.start()]) < _last(_PERSON, before[: reads.start()]):
+        return False  # a man who reads "War and Peace"; but not a man with a sign that reads "STOP"
     writes, says = _last(_WRITES, before), _last(_SAYS, before)
     speaks = max(_last(_SPEAKS, before), says if says == writes else -1)
     if speaks >= writes and speaks >= 0 and _last(_BEARER, before[:speaks]) <= _last(_PERSON, before[:speaks]):
