@@ -15,6 +15,15 @@ NEAR = {"red": ("crimson", "scarlet"), "blue": ("navy blue", "deep blue"), "gray
     "purple": ("bright purple",), "yellow": ("pale yellow",), "pink": ("hot pink",)}  # fmt: skip
 
 
+# Neighbours that light and taste take for each other: of a colour that is not there they are not there either.
+BESIDE = {
+    "black": ("gray",), "gray": ("black", "white"), "white": ("gray",), "red": ("orange", "pink", "brown"),
+    "orange": ("red", "yellow", "brown", "pink"), "brown": ("orange", "red"), "yellow": ("orange", "green"),
+    "green": ("blue", "yellow"), "blue": ("purple", "green"), "purple": ("blue", "pink"),
+    "pink": ("red", "purple", "orange"),
+}  # fmt: skip
+
+
 def unseen_text(rng: np.random.Generator) -> Case:
     case = dense(rng)
     claim = pick(rng, TEXTS)
@@ -32,7 +41,8 @@ def unseen_text(rng: np.random.Generator) -> Case:
 
 
 def wrong_colour(rng: np.random.Generator) -> Case:
-    colour, there = (str(c) for c in rng.choice(COLOURS, 2, replace=False))
+    colour = pick(rng, COLOURS)
+    there = pick(rng, [other for other in COLOURS if other != colour and other not in BESIDE[colour]])
     name = pick(rng, (colour, *NEAR.get(colour, ())))
     thing, noun = pick(rng, THINGS), pick(rng, list(NOUNS))
     ways = (
@@ -43,15 +53,13 @@ def wrong_colour(rng: np.random.Generator) -> Case:
     )  # fmt: skip
     text = pick(rng, ways).format(name, thing, pick(rng, PLACES), there=there)
     absent = (
-        (colour, "white")
-        if "silver" in name
-        else (colour, "black")
-        if "navy" in name
-        else (colour, "pink")
-        if name == "crimson"
-        else (colour,)
+        colour,
+        *BESIDE[colour],
+        *(("white",) if "silver" in name else ()),
+        *(("black",) if "navy" in name else ()),
     )
-    absent = tuple(a for a in absent if a != there)
+    if there in absent:
+        return wrong_colour(rng)
     case = Case(text[0].upper() + text[1:], "short", Evidence(colours=shares(rng, (there,), absent)))
     return replace(case, text=f"{case.text} {NOUNS[noun][0].capitalize()}s pass." if rng.random() < 0.2 else case.text)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks._caption_false import unseen_text, wrong_camera, wrong_colour, wrong_count
-from benchmarks._caption_good_phrases import SHORTS
+from benchmarks._caption_languages import SAID_ELSEWHERE
 from benchmarks._caption_phrases import LEAKS, OPENERS, ORDERS, OTHERS, REFUSALS
 from benchmarks._caption_scenes import (
     PROMPT,
@@ -17,6 +17,7 @@ from benchmarks._caption_scenes import (
     good,
     pick,
     read_of,
+    short,
     with_text,
 )
 from captioner.checks import MOST_CHARACTERS, MOST_CHARACTERS_OTHERWISE
@@ -55,35 +56,33 @@ def not_utf8(rng: np.random.Generator) -> Case:
     return Case(text[:at] + pick(rng, ["\ufffd", "\x00", "\ud83d", "\x1b", "\x85", "\udc80"]) + text[at:])
 
 
+# What a text may stop after: words and signs that something must follow.
+STOPS = (" and", " the", " of the", ",", " (", " with a", " and his", " next to an", " while", ": a", " or",
+         ' labelled "',
+         " their", " because", " and then the", " than", ", who", " on its", " a small", " the large")  # fmt: skip
+
+
 def truncated(rng: np.random.Generator) -> Case:
-    """A token limit that is reported, or a dense caption that stops after a word or within one."""
+    """Stopped at the token limit, which the server says, somewhere; or not said, after what something must follow."""
+    case = dense(rng)
+    words = case.text.rstrip(".!?").split(" ")
+    cut = " ".join(words[: int(rng.integers(4, len(words) + 1))])
     if rng.random() < 0.2:
-        return replace(good(rng), truncated=True)
-    while True:
-        case = dense(rng)
-        sentences = case.text.split(". ")
-        if len(sentences) > 2:
-            break
-    cut = int(rng.integers(len(sentences[0]) + 20, len(case.text) - 2))
-    text = case.text[:cut].rstrip()
-    return with_text(
-        case,
-        text.rstrip(".!?")
-        + (
-            pick(rng, (" and", " with a", ",", " the", " (", " of"))
-            if text.endswith((".", "!", "?", '"', "'", "\u201d"))
-            else ""
-        ),
-    )
+        return replace(with_text(case, cut), truncated=True)
+    return with_text(case, cut.rstrip(".,!?:;") + pick(rng, STOPS))
 
 
 def refusal(rng: np.random.Generator) -> Case:
-    text = pick(rng, REFUSALS)
-    return Case(pick(rng, (text, f"{text} {pick(rng, SHORTS)}", text)), pick(rng, ("short", "dense")))
+    first, second = pick(rng, REFUSALS), pick(rng, REFUSALS)
+    text = pick(rng, (first, f"{first} {short(rng)}", f"{first} {second}", f"{short(rng).rstrip('.')}. {first}"))
+    return Case(text, pick(rng, ("short", "dense")))
 
 
 def wrong_language(rng: np.random.Generator) -> Case:
-    return Case(" ".join(dict.fromkeys(pick(rng, OTHERS) for _ in range(1))), pick(rng, ("short", "dense")))
+    if rng.random() < 0.25:
+        return Case(pick(rng, OTHERS), pick(rng, ("short", "dense")))
+    subjects, verbs, places = SAID_ELSEWHERE[pick(rng, list(SAID_ELSEWHERE))]
+    return Case(f"{pick(rng, subjects)} {pick(rng, verbs)} {pick(rng, places)}.", pick(rng, ("short", "dense")))
 
 
 def boilerplate(rng: np.random.Generator) -> Case:

@@ -99,3 +99,59 @@ Puddles mirror the lamps overhead.
 At the end, the activity slows and the place grows quiet.
 The textures of stone, wood and fabric can be made out clearly.
 """[:-1].split("\n")
+WHO = """\
+A barista in a striped apron
+An old fisherman
+A girl with braids
+Two brothers
+A street musician
+A nurse
+A crowd of commuters
+The referee
+A farmer and his son
+A ballet dancer
+A welder behind a mask
+Lionel Messi
+A chef in Naples
+A tabby cat
+"""[:-1].split("\n")
+ACTS = """\
+waits
+looks for something to sit on
+hums a tune
+carries a crate to the door
+stops and turns round
+folds a paper boat
+watches the clouds go by
+hands over a ticket
+tells a joke nobody laughs at
+peels potatoes
+is being looked at
+shares a sandwich with a friend
+counts to ten
+points at the board
+"""[:-1].split("\n")
+WHERE = """\
+outside a shop
+on the way home
+in Osaka
+at a bus stop
+near the fountain
+behind the counter
+in the rain
+by the window
+under a bridge
+on platform 4
+in a hall the choir sings in
+"""[:-1].split("\n")
+MORE = """\
+ as the lights go on
+, then laughs
+; a dog barks somewhere off
+, head down
+ while a tram passes by
+, slow motion
+ - shot on film
+ and drives off
+ before the storm comes in
+"""[:-1].split("\n")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from benchmarks._caption_good_phrases import HARD, MIDDLES, SHORTS, TEXTS
+from benchmarks._caption_good_phrases import ACTS, HARD, MIDDLES, MORE, SHORTS, TEXTS, WHERE, WHO
 from captioner.checks import Evidence
 from filters._colours import NAMES as COLOURS
 
@@ -124,13 +124,22 @@ def shares(rng: np.random.Generator, present: tuple[str, ...], absent: tuple[str
     return {name: float(max(w, 0.001)) for name, w in zip([*present, *others], weights, strict=False)}
 
 
+def short(rng: np.random.Generator) -> str:
+    """A sentence or a fragment, with a full stop or without."""
+    if rng.random() < 0.1:
+        return pick(rng, SHORTS)
+    who, does, where, more = (pick(rng, part) for part in (WHO, ACTS, WHERE, MORE))
+    text = pick(rng, (f"{who} {does} {where}", f"{who} {does} {where}{more}", f"{who} {does}{more}"))
+    return text + pick(rng, (".", "", "."))
+
+
 def good(rng: np.random.Generator) -> Case:
     """A caption that nothing is wrong with."""
     draw = rng.random()
     if draw < 0.2:
-        return Case(pick(rng, SHORTS), "short", Evidence(texts=[], camera="static", colours=None, counts=None))
+        return Case(short(rng), "short", Evidence(texts=[], camera="static", colours=None, counts=None))
     if draw < 0.4:
-        text = pick(rng, HARD)
+        text = " ".join([pick(rng, HARD), *dict.fromkeys(pick(rng, MIDDLES) for _ in range(int(rng.integers(0, 4))))])
         return Case(
             text,
             "short",

@@ -67,7 +67,8 @@ _OPENERS = re.compile(
         rf"(?:a|an) {_ADJECTIVES}(?:image|picture|scene|photo|sequence|animation) (?:that |which )?(?:show|depict|"
         rf"featur|captur|"
         r"portray|illustrat|present)\w*",
-        r"(?:video|clip|footage|image|screenshot|picture) (?:of|showing|shows|depicting|depicts|that shows|"
+        r"(?:video|clip|footage|screenshot) of\b(?! \d)|the camera captures\b",
+        r"(?:video|clip|footage|image|screenshot|picture) (?:showing|shows|depicting|depicts|that shows|"
         r"description)\b(?! \d)",
         # We can see
         r"(?:here|as|now|and|so|first|initially|today)?,? ?(?:we|you|one|i|viewers?|the (?:viewer|viewers|audience|"
@@ -87,6 +88,61 @@ _OPENERS = re.compile(
         r"the) \w+ ?(?:clip|footage)?,? ?)?(?:is|are|we)\b",
     )) + ")"
 )  # fmt: skip
+# The same in other languages.
+_ELSEWHERE = re.compile(
+    r"^[\s*_#>\"'`\-\u2022]*(?:"
+    r"(?:(?:das|dieses|der|dieser|die|diese|ein|eine) (?:\w+ )?(?:video|videoclip|clip|bild|bilder|szene|aufnahme|"
+    r"sequenz|film)(?:s|es)? (?:zeigt|zeigen|beginnt|stellt|enth\u00e4lt)|(?:im|in (?:dem|diesem|der|dieser)|auf "
+    r"dem) (?:\w+ )?"
+    r"(?:video|clip|bild|szene|aufnahme)\b,? (?:ist|sind|sieht|sehen|wird|werden)|man sieht\b|wir sehen\b|"
+    r"hier (?:ist|folgt) (?:die|eine) (?:\w+ )?(?:beschreibung|bildunterschrift))|"
+    r"(?:(?:la|cette|le|ce|l'|les|ces|une) ?(?:\w+ )?(?:vid\u00e9o|image|images|clip|s\u00e9quence|sc\u00e8ne|film|"
+    r"extrait) (?:montre|"
+    r"montrent|pr\u00e9sente|commence|repr\u00e9sente|s'ouvre|d\u00e9peint)|dans (?:la|cette|le|ce|l') "
+    r"?(?:vid\u00e9o|image|clip|"
+    r"s\u00e9quence|sc\u00e8ne|extrait)|on (?:peut )?voi[rt]\b|nous voyons|voici (?:la|une) (?:\w+ )?(?:description|"
+    r"l\u00e9gende))|"
+    r"(?:(?:el|este|la|esta|las|un) (?:\w+ )?(?:v[i\u00ed]deo|clip|imagen|im\u00e1genes|escena|secuencia|metraje)(?: "
+    r"\w+)? "
+    r"(?:muestra|muestran|presenta|comienza|empieza|retrata|captura)|en (?:el|este|la|esta) (?:v[i\u00ed]deo|clip|"
+    r"imagen|"
+    r"escena)|(?:vemos|se (?:puede )?ve[r]?)\b|aqu\u00ed (?:est\u00e1|tienes) (?:la|una) (?:\w+ )?descripci\u00f3n)|"
+    r"(?:(?:il|questo|la|questa) (?:\w+ )?(?:video|filmato|clip|immagine|scena) (?:mostra|presenta|inizia|raffigura)|"
+    r"(?:nel|in questo|nella|in questa) (?:video|filmato|clip|immagine|scena)|si vede\b|vediamo\b)|"
+    r"(?:(?:o|este|esse|a|esta) (?:\w+ )?(?:v\u00eddeo|clipe|imagem|cena) (?:mostra|apresenta|come\u00e7a|retrata)|"
+    r"(?:no|neste|nesse|na|nesta) (?:v\u00eddeo|clipe|imagem|cena))|"
+    r"(?:(?:de|deze|het|dit) (?:\w+ )?(?:video|clip|beeld|beelden|sc\u00e8ne) (?:toont|tonen|begint|laat)|in (?:de|"
+    r"deze) "
+    r"(?:video|clip) (?:is|zien|zie)|we zien\b)|"
+    r"(?:\u8fd9\u6bb5|\u8be5|\u8fd9\u4e2a|\u672c)?(?:\u89c6\u9891|\u5f71\u7247|\u753b\u9762|\u56fe\u7247)(?:\u4e2d|"
+    r"\u91cc|\u5c55\u793a|\u663e\u793a|\u5448\u73b0|\u62cd\u6444)|"
+    r"(?:\u3053\u306e)?(?:\u52d5\u753b|\u6620\u50cf|\u753b\u50cf|\u30d3\u30c7\u30aa)(?:\u306f|\u306b\u306f|"
+    r"\u3067\u306f|\u306e\u4e2d)|"
+    r"(?:\uc774 )?(?:\uc601\uc0c1|\ube44\ub514\uc624|\ub3d9\uc601\uc0c1)(?:\uc740|\uc5d0\uc11c\ub294|\uc5d0\ub294)|"
+    r"(?:\u043d\u0430|\u0432) (?:\u044d\u0442\u043e\u043c )?(?:\u0432\u0438\u0434\u0435\u043e|"
+    r"\u0440\u043e\u043b\u0438\u043a\u0435|\u043a\u0430\u0434\u0440\u0435)|(?:\u044d\u0442\u043e "
+    r")?\u0432\u0438\u0434\u0435\u043e \u043f\u043e\u043a\u0430\u0437\u044b\u0432\u0430\u0435\u0442)"
+)
+# A thing in the scene, and not the clip: a photograph shows its age; frames display portraits; a film begins with a
+# clapperboard; a scene opens on a moor.
+_THINGS = re.compile(
+    r"^\W*(?:the (?:\w+ ){0,2}?(?:scenes?|shots?|films?|recording|footage|sequence|video|clip) (?:opens?|starts?|"
+    r"begins?|"
+    r"fades? in) (?:on|from|at|in|to)\b|"
+    r"(?:the|this|an?) (?:\w+ ){0,2}?(?:recording|film|footage|scene|sequence|shot|video|clip|reel|tape) (?:begins?|"
+    r"opens?|"
+    r"starts?|ends?|closes?|concludes?) with (?:an? |the )?(?:\w+ )?(?:clapper\w*|slate|countdown|title|titles|"
+    r"credits?|"
+    r"leader|logo|test card|colou?r bars|fade|black (?:screen|frame)|intertitle|static|burst of static)\b|"
+    r"the (?:\w+ ){0,2}?(?:photographs?|photos?|pictures?|images?|frames|film|prints|footage|stills?|recording) "
+    r"(?:shows?|reveals?|displays?|exhibits?|begins to show) (?:its|their|signs of|traces of|no signs|cracks|scratches|"
+    r"creases|wear|damage|nothing)\b|"
+    r"the (?:\w+ ){0,2}?(?:photographs?|photos?|pictures?|frames|prints|film|stills?|images?|montage|visuals) "
+    r"(?:display|contain|hold|cover|appear|line|fill|take up|begin|start|provide|give|offer|seem|follow|record)\w*\b"
+    r"(?=[^.]{0,80}\b(?:staircase|stairs|walls?|hallway|corridor|mantel\w*|shelf|shelves|albums?|gallery|museum|"
+    r"exhibit\w*|"
+    r"portraits|honeycomb|bees|hives?|curl\w*|burn\w*|fade|yellow\w*|flap|fall|slip|sway|peel\w*)\b))"
+)
 _REMARKS = re.compile(
     r"\b(?:let me know if|(?:i )?hope (?:this|that) helps|feel free to (?:ask|reach|let)|is there anything else|"
     r"if you (?:need|would like|want|have) (?:any |more |"
@@ -98,4 +154,7 @@ _REMARKS = re.compile(
 def has_boilerplate(reading: Reading) -> bool:
     """Whether a caption opens with what is said of any clip, or ends as a chat does."""
     plain = reading.plain.strip().casefold()
-    return _OPENERS.search(re.sub(r"[^\S\n]+", " ", plain[:_HEAD])) is not None or _REMARKS.search(plain) is not None
+    head = re.sub(r"[^\S\n]+", " ", plain[:_HEAD])
+    if _REMARKS.search(plain) or _ELSEWHERE.search(head):
+        return True
+    return _OPENERS.search(head) is not None and not _THINGS.search(head)

@@ -82,6 +82,9 @@ NOUNS = (
         rf"down)"), "tilt"),
     (re.compile(r"\b(?P<w>up|down)ward (?:camera )?(?:tilt|pan)\b"), "tilt"),
     (re.compile(r"\bzoom(?:ing)?[- ](?P<w>in|out)\b(?!-)|\b(?P<v>in|out)ward (?:camera )?zoom\b"), "zoom"),
+    (re.compile(r"\b(?:slow|smooth|gentle|steady|quick|fast|gradual|subtle|dramatic|crash|camera) zoom(?: shot)?\b"
+        r"(?![- ](?:in|out|call|lens|meeting|level|ring)\b)"), "zoom"),
+    (re.compile(r"\b(?:slow|smooth|gentle|steady) pan (?:across|over|along|around)\b"), "pan"),
     (re.compile(r"\b(?:slow|smooth|gentle|steady|subtle|camera|gradual) (?:dolly|push|pull)[- ](?P<w>in|out|back|"
         r"forward)\b|\bdolly[- ](?P<v>in|out|back|forward)\b"), "zoom"),
     (re.compile(r"\b(?:panning|tracking|zooming|tilting|moving|dolly|orbiting) (?:shot|camera)\b|\b(?:a|an|the|slow|"

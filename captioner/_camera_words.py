@@ -132,11 +132,33 @@ def _direction(words: list[str], at: int) -> tuple[str, int]:
     return own or ("zoom_in" if toward and verb == "move" else verb), min(len(words), at + 2)
 
 
+_CUT = re.compile(r"\bcuts? to\b")  # what was measured is of one of the shots
+_THEN = frozenset("and then before finally ; ,".split())
+
+
+def _further(reading: Reading) -> Iterator[str]:
+    """What else may be said of the camera later in a sentence: pans left to follow them, and then tilts up."""
+    for sentence in reading.sentences:
+        words = _WORD.findall(sentence)
+        begins = next((i for i, word in enumerate(words) if word in CAMERAS), len(words))
+        first = next((i for i in range(begins, len(words)) if words[i] in VERBS), len(words))
+        for i in range(first + 1, len(words)):
+            before = [word for word in words[max(0, i - 3) : i] if not word.endswith("ly")]
+            if words[i] in VERBS and before and before[-1] in _THEN:
+                way, _ = _direction(words, i)
+                if "_" in way:
+                    yield way
+            elif words[i] in ("still", "static", "steady") and "then" in words[max(0, i - 4) : i]:
+                yield STILL
+
+
 def contradicts(reading: Reading, camera: str | None) -> bool:
     """Whether motions are asserted and none of them is what was measured."""
     if camera in UNJUDGED:
         return False
     said = list(motions(reading))
+    if any(_fits(motion, camera) for motion in _further(reading)) or _CUT.search(reading.own.casefold()):
+        return False
     said = [motion for motion in said if "_" in motion or motion == STILL] or said
     return bool(said) and not any(_fits(motion, camera) for motion in said)
 

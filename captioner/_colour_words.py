@@ -9,11 +9,17 @@ from captioner._reading import Reading
 
 LEAST_SHARE = 0.0005  # share of the pixels below which a colour is not there: 115 pixels of 640 x 360
 
-BASIC = ("black", "gray", "white", "red", "orange", "brown", "yellow", "green", "blue", "purple", "pink")
+# A cat lit by a lamp is black and measured gray, a sea is green and measured blue, a sunset pink and measured orange.
+NEAR: dict[str, tuple[str, ...]] = {
+    "black": ("black", "gray"), "gray": ("gray", "white", "black"), "white": ("white", "gray"),
+    "red": ("red", "orange", "pink"), "orange": ("orange", "red", "yellow"),
+    "brown": ("brown", "orange", "red"), "yellow": ("yellow", "orange"), "green": ("green", "blue", "yellow"),
+    "blue": ("blue", "purple"), "purple": ("purple", "pink", "blue"), "pink": ("pink", "red", "orange", "purple"),
+}  # fmt: skip
 # What a word may be measured as: people draw the borders between colours elsewhere, and light shifts them.
 MEASURED: dict[str, tuple[str, ...]] = {
-    **{name: (name,) for name in BASIC},
-    "grey": ("gray",), "crimson": ("red",), "scarlet": ("red",), "maroon": ("red", "brown", "purple"),
+    **NEAR, "grey": NEAR["gray"], "crimson": ("red", "pink"), "scarlet": ("red", "orange"),
+    "maroon": ("red", "brown", "purple"),
     "burgundy": ("red", "brown", "purple"), "vermilion": ("red", "orange"), "navy": ("blue", "black"),
     "azure": ("blue", "green"), "teal": ("green", "blue"), "turquoise": ("green", "blue"), "cyan": ("blue", "green"),
     "aqua": ("blue", "green"), "aquamarine": ("blue", "green"), "cobalt": ("blue",), "indigo": ("blue", "purple"),

@@ -94,6 +94,9 @@ def _before(tokens: list[str], at: int, plural: bool, singular: bool) -> Said | 
         if i < 0:
             return None
         word = tokens[i]
+        if plural and (word == "without" or (word == "of" and i and tokens[i - 1] in ("devoid", "empty", "free"))):
+            # "Slips away without people noticing" says that they are there.
+            return None if tokens[at + 1 : at + 2] and tokens[at + 1].endswith("ing") else Said(0, 0)
         if (
             word == "of"
             and back < MOST_BETWEEN + 2
@@ -149,15 +152,47 @@ def _number(tokens: list[str], i: int, at: int, number: int, plural: bool, singu
     return Said(number, number, partial, last in _AGAIN)
 
 
-def contradicts(reading: Reading, counts: Mapping[str, int]) -> bool:
-    """Whether a noun is given a number that differs from what was seen."""
+# Who is a person. Two men are no contradiction to three people; four are.
+_PEOPLE = ("man", "woman", "boy", "girl", "child", "kid", "toddler", "teenager", "adult")
+# Where things come and go, or the view does, more may be there in all than were seen at once.
+_SEQUENCE = re.compile(
+    r"\b(?:one after (?:another|the other)|one by one|one at a time|in turns?|in succession|in single file|after each "
+    r"other|(?:file|stream|pour|parade|troop|march|drive|ride|fly|sail|swim|walk|run|jog|gallop|roll|rush|zip|zoom|"
+    r"speed|"
+    r"race|whizz|come|go|step|climb|hop|jump|leap|dive|slide|pass)(?:s|es|ing)? (?:\w+ )?(?:past|by|"
+    r"into view|into the frame|out of the frame|across the finish)|pass(?:es)?|pans|panning|tracking shot|"
+    r"camera (?:\w+ )?(?:pans|moves|follows|glides|tracks|travels|sweeps|drifts|slides|passes|zooms|pulls|tilts)|"
+    r"(?:procession|convoy|parade|succession) of|appear(?:s|ing)?|"
+    r"disappear(?:s|ing)?|enter(?:s|ing)?|arriv(?:e|es|ing)|leav(?:e|es|ing) the|join(?:s|ing)?|emerg(?:e|es|ing)|"
+    r"followed by|"
+    r"then|later|eventually|throughout|cuts? to|montage|time-?lapse)\b"
+)
+
+
+def contradicts(reading: Reading, counts: Mapping[str, int], camera: str | None = None) -> bool:
+    """Whether a noun is given a number that differs from what was seen at once at most.
+
+    camera: its measured motion. Of what it passes, and of what comes and goes, there may be more in all.
+    """
     tokens = [token.casefold() for token in _TOKEN.findall(reading.own)]
-    return any(_differs(tokens, noun, seen) for noun, seen in counts.items())
+    passing = camera not in (None, "static") or _SEQUENCE.search(" ".join(tokens)) is not None
+    if any(_differs(tokens, noun, seen, passing) for noun, seen in counts.items()):
+        return True
+    people = counts.get("person")
+    return people is not None and not passing and any(_exceeds(tokens, noun, people) for noun in _PEOPLE
+                                                     if noun not in counts)  # fmt: skip
 
 
-def _differs(tokens: list[str], noun: str, seen: int) -> bool:
+def _exceeds(tokens: list[str], noun: str, people: int) -> bool:
+    """Whether more of them are said to be there than there were people."""
+    return any(one.least == one.most > people and one.least > 1 for one in sayings(tokens, noun))
+
+
+def _differs(tokens: list[str], noun: str, seen: int, passing: bool) -> bool:
     """Two dogs, then a third: each number, their sum and what joins them may be what was seen."""
     said = list(sayings(tokens, noun))
+    if passing and any(one.most > seen for one in said):
+        return False
     if not said or any(one.least <= seen <= one.most and one.least != one.most for one in said):
         return bool(said) and all(not one.least <= seen <= one.most for one in said)
     exact = [one for one in said if one.least == one.most]
@@ -178,7 +213,9 @@ def _joining(tokens: list[str], noun: str) -> int:
     singular = forms(noun)[0]
     ends = [at for at in range(len(tokens)) if tuple(tokens[at : at + len(singular)]) == singular]
     return sum(_is_more(tokens[max(0, at - 3) : at]) for at in ends) + sum(
-        LARGE if token in ("others", "rest", "remaining") else token in ("another", "other") for token in tokens
+        LARGE if token in ("others", "rest", "remaining") else token in ("another", "other")
+        for i, token in enumerate(tokens)
+        if tokens[max(0, i - 2) : i] != ["one", "after"]
     )
 
 
@@ -187,13 +224,24 @@ def _is_more(before: list[str]) -> bool:
     return any(word in _MORE_OF for word in before) and not any(word in _NUMBERS for word in before)
 
 
+def _is_elided(tokens: list[str], i: int) -> bool:
+    """Two dogs chase a third, but not a third of the pie, or a second later."""
+    return tokens[i - 1 : i] == ["a"] and (tokens[i + 1 : i + 2] or ["."])[0] in _AFTER_ELIDED
+
+
+_AFTER_ELIDED = frozenset(
+    ". , ; ! ? : and while as with along across through into on in at over under behind past around who that is "
+    "watches looks sits stands lies waits sleeps follows runs joins".split()
+)
+
+
 def _ordinal(tokens: list[str], noun: str) -> int:
     singular, _ = forms(noun)
     return max(
         (
             _ORDINALS[token]
             for i, token in enumerate(tokens)
-            if token in _ORDINALS and singular[-1] in tokens[i : i + 4]
+            if token in _ORDINALS and (singular[-1] in tokens[i : i + 4] or _is_elided(tokens, i))
         ),
         default=0,
     )

@@ -120,6 +120,8 @@ _COMMANDS = re.compile("|".join((
     rf"confirm|assert|report) (?:\w+ )?that\b",
     rf"{_START}(?:follow|obey|execute|comply with|carry out|adhere to|perform) (?:all )?(?:these|my|the following|"
     rf"the new|this|every|only|what|our|the) ?(?:\w+ )?(?:{_ORDERS}|steps?|message|text|sign|order|says|say)\b|"
+    rf"{_START}(?:moderator|reviewer|annotator|captioner|classifier|labell?er)s? ?[:,!] ?(?:please )?(?:skip|ignore|"
+    rf"approve|pass|mark|do not|don't|accept|keep|allow|let)\b|"
     rf"\bdo (?:exactly )?(?:as|what) i (?:say|tell|command)\b",
     r"\bthe (?:correct|right|only|expected|required|proper|true|final|desired) (?:caption|answer|label|output|"
     r"response|description|verdict|rating|class) (?:is|should|must|here is)\b",
@@ -147,6 +149,24 @@ _COMMANDS = re.compile("|".join((
     "\u6307\u793a\u3092\u7121\u8996|"
     "\u0438\u0433\u043d\u043e\u0440\u0438\u0440\u0443\\w+ .{0,30}\u0438\u043d\u0441\u0442\u0440\u0443\u043a\u0446",
 )))  # fmt: skip
+# Asked for money at the beginning of a clause; people in the picture pay behind a subject.
+_PAY = re.compile(
+    r"(?:^|[\n.!?:;] ?|\b(?:kindly|please|now) )(?:pay|send|transfer|donate|deposit|wire) "
+    r"(?:(?:me|us|now|exactly|only|just|at least|your|the|some|over) )*(?:[$\u20ac\u00a3] ?\d|(?:\d[\d.,]* ?)?"
+    r"(?:btc|bitcoins?|eth|xmr|usdt?|dollars|euros?|satoshis?|crypto\w*)\b)"
+)
+# What somebody in the scene tells somebody else: a coach tells players to forget the rules.
+_TOLD = re.compile(
+    r"\b(?:tells?|told|asks?|asked|orders?|ordered|instructs?|instructed|urges?|reminds?|warns?|commands?|directs?|"
+    r"advises?|begs?|signals?|motions?|gestures?|shouts? (?:at|to)|calls? on|invites?|encourages?|teach(?:es)?)"
+    r" (?:for )?(?:the |an? |his |her |their |its |all |two |three |some )?(?!(?:you|me|us|readers?|viewers?)\b)"
+    rf"(?!{_ADDRESSED}\b)[\w-]+(?: (?!{_ADDRESSED}\b)[\w-]+){{0,3}}? (?:not )?to (?P<told>[^.!?\n;:]*)"
+)
+# "Swipe up to shop, reads the overlay": a quotation without its marks, if OCR read it too.
+_READ_OUT = re.compile(r"(?P<text>[^.!?\n:;,]{3,200}), (?:reads?|says?) (?=(?:an?|the|one|its?) )")
+_OF_CLIPS = re.compile(
+    rf"\b(?:this|the) (?:video|clip|image|caption|footage)|\b(?:caption|prompt|safe|nsfw|{_ADDRESSED})\b"
+)
 # The most frequent one with its letters spaced out or joined.
 _JOINED = re.compile("ignore(?:all)?(?:the|your|any)?(?:previous|prior|above|earlier)+instruction")
 
@@ -157,5 +177,9 @@ def injects(reading: Reading, texts: Sequence[str] | None) -> bool:
     quoted: list[Quote] = [quote for quote in reading.quotes if screen is None or screen.shows(quote.text)]
     if len(words(reading.own)) < FEWEST_OWN_WORDS:
         quoted = []
-    text = reading.without(quoted)
+    text = _TOLD.sub(lambda told: told.group() if _OF_CLIPS.search(told.group()) else " ", reading.without(quoted))
+    if screen is not None:
+        text = _READ_OUT.sub(lambda read: " " if screen.shows(read["text"]) else read.group(), text)
+    if _PAY.search(text):
+        return True
     return _COMMANDS.search(text) is not None or _JOINED.search(re.sub(r"[\W_]+", "", text)) is not None

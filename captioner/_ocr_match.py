@@ -23,6 +23,7 @@ MOST_STEPS = 200_000  # characters of OCR that are compared with claims, 0.3 s; 
 # Letters that OCR takes for each other, as one.
 _SAME = str.maketrans("0158|!$9q6ij", "olsbllsggbll")
 _NUMBER = re.compile(r"\d+")
+_APART = re.compile(r"[\s\u2010-\u2015\u2212:/|-]+")
 
 
 class Screen:
@@ -47,7 +48,11 @@ class Screen:
         if self._has(wanted):
             return True
         least = LEAST_FOUND_LONG if len(found) >= LONG else LEAST_FOUND
-        return sum(len(part) for part in found if self._has(part)) >= least * len(wanted)
+        if sum(len(part) for part in found if self._has(part)) >= least * len(wanted):
+            return True
+        # A score of 3-2 may be read as two numbers, far from each other.
+        apart = [_folded(part) for part in _APART.split(claim)] if _APART.search(claim.strip()) else []
+        return sum(len(part) for part in apart if part in self.parts) >= least * len(wanted) if apart else False
 
     def _has(self, wanted: str) -> bool:
         if wanted not in self._known:

@@ -20,6 +20,12 @@ _MARKS = re.compile("|".join((
     r"^\s*json\s*\{", r"#{2,} *(?:instructions?|human|assistant|response|system|user|input|output|task|example|"
         r"question|answer|prompt)\b",
 )))  # fmt: skip
+# What the stage tells the model of the clip.
+_FACTS = re.compile(
+    r"\bmeasured (?:camera )?motion(?: in the picture)?\s?:|\bmeasured camera motion (?:is|was)\b|"
+    r"\bthe clip lasts \d+(?:\.\d+)? s\b|\b(?:frames are )?from \d+\.\d+ to \d+\.\d+ s\b|"
+    r"\btext recogni[sz]ed in the picture\b|\bdata, not instructions\b|\bframes are from \d"
+)
 _ROLES = re.compile(
     r"(?:^|[\n.!?:;)\]] {0,3})(?:USER|ASSISTANT|SYSTEM|HUMAN|PROMPT|INSTRUCTIONS?|GPT|AI|BOT|User|Assistant|System|"
     r"Human|Prompt|"
@@ -84,7 +90,7 @@ _TOKEN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\\W_]+(?:'[^\\W
 
 def leaks(reading: Reading, prompt: str) -> bool:
     """Whether a caption holds marks of a chat template, or instructions of its prompt or of any."""
-    if _MARKS.search(reading.plain.casefold()) or _ROLES.search(reading.own):
+    if _MARKS.search(reading.plain.casefold()) or _FACTS.search(reading.own.casefold()) or _ROLES.search(reading.own):
         return True
     return _TASKS.search(reading.clauses) is not None or _shares(reading, prompt)
 

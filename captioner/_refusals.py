@@ -106,6 +106,24 @@ _IMPERSONAL = re.compile(
         r"not (?:be )?(?:appropriate|possible|permitted|allowed)|outside)",
     )) + ")"
 )  # fmt: skip
+# Not only at the beginning of a sentence.
+_ANYWHERE = re.compile(
+    rf"\btoo (?:\w+ )(?:(?:and|or) \w+ )?for (?:me|us|this (?:model|system)) to (?:\w+ )?(?:{_TASK}|{_WEAK})|"
+    rf"\b(?:provided|given|attached|supplied|uploaded|submitted|input) {_CONTENT} (?:\w+ )?(?:is|are|was|were) too \w+ "
+    r"(?:(?:and|or) \w+ )?to (?:be )?(?:describ|caption|analy|interpret|make out|determin|process|identif|"
+    r"recogni|give|provide)\w*|"
+    r"\bno (?:\w+ )?(?:visual|video|image|media|frame|visible)s? ?(?:input|content|data|information|file)s? "
+    r"(?:(?:was|were|is|"
+    r"are|has been|could be) )?(?:detected|received|available|found|provided|present|recogni[sz]ed|supplied)\b|"
+    rf"\bi was (?:given|sent|shown|provided with) (?:no|nothing)\b|\bno {_CONTENT} for (?:me|us) to\b|"
+    r"\bpass on (?:describ|caption|comment|this (?:one|request|clip|video))|\bi have no (?:eyes|vision|sight|way of "
+    r"seeing)\b|"
+    rf"\b(?:describ|caption|summari[sz]|comment|analy[sz])\w* .{{0,60}}\b(?:is|lies) (?:beyond|outside) (?:me|us|my|"
+    rf"our)\b|"
+    r"\b(?:descriptions?|captions?|response|answer) (?:(?:is|are|was|has been|have been) )?(?:withheld|redacted|"
+    r"omitted|"
+    r"suppressed|not generated|unavailable)\W*$"
+)
 _ELSEWHERE = re.compile(
     r"\b(?:lo siento|je suis d\u00e9sol\u00e9e?|es tut mir leid|tut mir leid|mi dispiace|sinto muito|desculpe)\b.{0,40}"
     r"\b(?:no puedo|ne peux pas|ne suis pas|kann ich|ich kann|non posso|n\u00e3o posso)\b|"
@@ -123,7 +141,7 @@ def refuses(reading: Reading) -> bool:
 
 
 def _declines(sentence: str) -> bool:
-    if _MACHINE.search(sentence) or _SORRY.search(sentence) or _IMPERSONAL.search(sentence):
+    if any(pattern.search(sentence) for pattern in (_MACHINE, _SORRY, _IMPERSONAL, _ANYWHERE)):
         return True
     first = _FIRST.search(sentence)
     if first is None or _REPORTED.search(sentence[: first.start()]):

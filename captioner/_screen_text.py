@@ -33,6 +33,7 @@ _SPEAKS = re.compile(
 _SAYS = re.compile(r"\b(?:says?|saying)\b")
 _NICKNAME = re.compile(
     r"\b(?:nicknamed?|call(?:ed|s|ing)?|known as|so-called|dubbed|named|aka|a\.k\.a\.|affectionately|termed|nickname|"
+    r"call(?:s|ed|ing)?(?: (?!label|read|say|sign|with|mark|writ|print)\w+){1,6}|"
     r"like an?|resembl\w+|shaped? like|shape of)\b"
     r"[\s,:]*(?:the |an? )?$"
 )
@@ -74,7 +75,36 @@ _READS = re.compile(
     rf"spells?(?: out)?|spelling(?: out)?):? (?=[^\W_])",
     re.I,
 )
-_RUN = re.compile(r"[^\W_][\w'&.-]*(?:[ ,]+[^\W_][\w'&.-]*){0,7}")
+_RUN = re.compile(r"[^\W_][\w'&.:/%\u2010-\u2015\u2212-]*(?:[ ,]+[^\W_][\w'&.:/%\u2010-\u2015\u2212-]*){0,7}")
+# A number that a display shows, and nothing behind it that it may count. OCR does not read dials.
+_SHOWS = re.compile(
+    r"\b(?:scoreboard|display|screen|sign|counter|meter|ticker|tag|board|plate|jersey|caption|panel)s? (?:\w+ )?"
+    r"(?:shows?|displays?|showing|displaying|bears|bearing) (?:the )?(?:number |score |price |time |date )?"
+    r"(?=\d[\d.,:/%\u2010-\u2015-]*(?:\W*$|[.,;]\s| (?:as|while|when|in|on|at|and|with|above|below)\b))",
+    re.I,
+)
+# "A STOP sign": capitals are its letters, but for those that say how it is lit or whose it is.
+_CAPITALS = re.compile(r"\b([A-Z][A-Z']{2,}(?: [A-Z]{2,}){0,3}) (?:sign|banner|placard|poster)s?\b")
+_NO_LETTERS = frozenset("LED LCD NEON TV VIP USA ASL BSL NBA NFL FIFA BBC CNN NASA UNESCO RGB OLED".split())
+# What a quotation must stand beside to be a text in the picture, where nothing before it says so.
+_SEEN_AFTER = re.compile(
+    r"^[\s,]*(?:(?:is|are|was|were|can be|appears?|flash\w*|fades?|glows?|scrolls?|blinks?|pops?|being|in|on|across|"
+    r"stands?|hangs?|above|over)\b[^.]{0,40}?\b(?:written|painted|printed|read|screen|letters?|sign|wall|shirt|side|"
+    r"banner|visible|seen|shown|displayed|door|window|gate|front|back|spray\w*|engraved|carved|overlaid|top|bottom|"
+    r"corner|entrance|chest|label|poster)\b|(?:appears?|flash\w*|fades? (?:in|out)|glows?|scrolls?|blinks?|pops? up)\b|"
+    r"(?:sign|banner|label|sticker|logo|lettering|poster|placard|caption|title card|graffiti)s?\b)"
+)
+_READER = re.compile(r"\bread(?:s|ing)?(?: from| aloud| out)?\s+$")
+_OWNER = re.compile(r"(?<=\w)(?:'s|s')\s+(?:\w+ )?$")
+_NAMED = re.compile(
+    r"\b(?:aboard|ship|boat|yacht|ferry|frigate|schooner|submarine|shuttle|spacecraft|probe|rover|rocket|locomotive|"
+    r"train|aircraft|plane|bomber|car|coupe|sedan|roadster|motorcycle|robot|statue|sculpture|painting|fresco|mural|"
+    r"portrait|ballet|symphony|sonata|waltz|aria|hymn|carol|lullaby|concerto|overture|ballad|trick|stunt|move|pose|"
+    r"stretch|manoeuvre|maneuver|dish|drink|cocktail|dessert|horse|racehorse|parrot|team|band|group|duo|troupe|club|"
+    r"operation|mission|project|hurricane|typhoon|storm|nickname|character|superhero|ride|rollercoaster|"
+    r"roller coaster|restaurant|hotel|café|cafe|pub|festival|race|leads?|conducts?|conducting|rehears\w+|hums?|"
+    r"humming|whistl\w+|strums?|fiddles?)(?: the| a| an)?[\s,]+$"
+)
 _CLAIM_ENDS = frozenset(
     "is are was were in on at above below across over under near beside behind and as while with by appears appear "
     "hangs hang stands painted "
@@ -92,6 +122,8 @@ def claims(reading: Reading) -> Iterator[str]:
             claim = _unquoted(reading.own, found.end())
             if claim:
                 yield claim
+    for found in _SHOWS.finditer(reading.own):
+        yield re.split(r"\s", reading.own[found.end() :], maxsplit=1)[0].rstrip(".,;:")
 
 
 def _is_claim(reading: Reading, quote: Quote) -> bool:
@@ -100,15 +132,25 @@ def _is_claim(reading: Reading, quote: Quote) -> bool:
     after = reading.own[quote.end : quote.end + 40].casefold()
     if _NICKNAME.search(before) or _GESTURE.search(after) or _HAND_SIGN.search(before):
         return False
-    if _WORK.search(before) or _SPEAKER.search(after):
+    if _WORK.search(before) or _SPEAKER.search(after) or _NAMED.search(before):
         return False
+    owner = _OWNER.search(before)
+    if owner and not _OWNED.search(before):
+        return False  # Beethoven's "Ode to Joy"; but the shop's "Open" sign
+    reads = _READER.search(before)
+    if reads and _last(_BEARER, before[: reads.start()]) < _last(_PERSON, before[: reads.start()]):
+        return False  # a man who reads "War and Peace"; but not a man with a sign that reads "STOP"
     writes, says = _last(_WRITES, before), _last(_SAYS, before)
     speaks = max(_last(_SPEAKS, before), says if says == writes else -1)
     if speaks >= writes and speaks >= 0 and _last(_BEARER, before[:speaks]) <= _last(_PERSON, before[:speaks]):
         return False
+    if writes >= 0:
+        return True
     plain_words = re.fullmatch(r"[^\W\d_]+(?:[ -][^\W\d_]+)?", quote.text)
     # One or two words in lower case may be somebody's way of speaking ("a 'selfie' stick").
-    return writes >= 0 or not plain_words or not quote.text.islower()
+    return _SEEN_AFTER.search(after) is not None and not (
+        plain_words and quote.text.islower() and not _SIGN.search(after)
+    )
 
 
 def _last(pattern: re.Pattern[str], text: str) -> int:
@@ -136,7 +178,21 @@ def _unquoted(text: str, at: int) -> str | None:
 _ONLY_NAMES = re.compile(r"(?:labell?ed|titled|captioned)\W+$", re.I)
 
 
+_OWNED = re.compile(
+    rf"(?:{_BEARER.pattern}|\b(?:shop|store|bakery|theat(?:er|re)|building|bar|diner|motel|garage|team|player|man|"
+    rf"woman|"
+    rf"boy|girl|child)\b)(?<=\w)'s\s+(?:\w+ )?$"
+)
+_SIGN = re.compile(
+    r"^[\s,]*(?:is|are|in|on|across|above)?\b[^.]{0,30}\b(?:written|painted|printed|letters?|engraved|carved)\b"
+)
+
+
 def is_unseen(reading: Reading, texts: Sequence[str]) -> bool:
     """Whether the caption claims a text that OCR did not read."""
     screen = Screen(texts)
+    if texts and any(
+        not screen.shows(found) for found in _CAPITALS.findall(reading.own) if found.split()[0] not in _NO_LETTERS
+    ):
+        return True
     return any(not screen.shows(claim) for _, claim in zip(range(MOST_CLAIMS), claims(reading), strict=False))

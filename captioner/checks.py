@@ -22,7 +22,7 @@ __all__ = [
     "PHRASE_TIMES", "VERSION", "WORD_TIMES", "Evidence", "action", "actions", "check",
 ]  # fmt: skip
 
-VERSION = 3  # part of the keys of stored checks: raise it when a verdict changes
+VERSION = 4  # part of the keys of stored checks: raise it when a verdict changes
 
 # Characters. Text encoders of video models take 226 to 512 tokens of about 4 characters; what is longer is a model
 # that did not stop. A short caption is one sentence.
@@ -35,7 +35,7 @@ CODES: dict[str, str] = {
     "too_long": "longer than a text encoder reads: the model did not stop",
     "repeated": "words, phrases or characters again and again",
     "not_utf8": "characters that cannot be stored, or traces of bytes that were no UTF-8",
-    "truncated": "stops in the middle: the token limit was reached, or the last sentence is not finished",
+    "truncated": "stops in the middle: at the token limit, or at a word or sign that something must follow",
     "refusal": "the model declines, or says that it was given nothing to describe",
     "wrong_language": "surely in another language than the one asked for",
     "boilerplate": 'opens with words that fit any clip ("The video shows", "Sure! Here is"), or closes as a chat does',
@@ -111,7 +111,7 @@ def check(
         "empty": empty,
         "too_long": len(text) > limit,
         # Loops show at the beginning of a long text as well as at its end, and looking stays cheap.
-        "repeated": repeats(text[: 2 * limit]),
+        "repeated": repeats(text[: 2 * limit], Reading(text[: 2 * limit]).own),
         "not_utf8": not is_clean(text),
         "truncated": truncated or (not empty and stops_early(text, kind)),
         "refusal": refuses(reading),
@@ -123,7 +123,9 @@ def check(
         "wrong_colour": english
         and evidence.colours is not None
         and _colour_words.contradicts(reading, evidence.colours),
-        "wrong_count": english and evidence.counts is not None and _count_words.contradicts(reading, evidence.counts),
+        "wrong_count": english
+        and evidence.counts is not None
+        and _count_words.contradicts(reading, evidence.counts, evidence.camera),
         "wrong_camera": english and _camera_words.contradicts(reading, evidence.camera),
     }
     asked = OF_ANY_TEXT if kind == "original" else CODES

@@ -125,7 +125,7 @@ WRONG_CAMERA_TRUE = [
     ("A frying pan on the left", "static"),
     ("He looks at the camera and moves left.", "static"),
     ("a man walks left", "static"),
-    ("The camera captures a man moving to the left.", "static"),
+    ("Here the camera captures a man moving to the left.", "static"),
     ("The camera is still panning left.", "pan_left"),
     ("She tilts her head up.", "static"),
     ("Still life with fruit", "pan_left"),

@@ -83,7 +83,7 @@ WRONG_COLOUR_FALSE = [
     ("a magenta glow", SEEN),
     ("An orange balloon drifts.", SEEN),
     ("Her dress is bright yellow.", SEEN),
-    ("A black cat sleeps.", SEEN),
+    ("A black cat sleeps.", {"green": 1.0}),
     ("a red-and-white striped tent", SEEN),
     ("a dark blue sky", SEEN),
     ("A brown leather bag", SEEN),
