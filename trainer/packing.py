@@ -17,7 +17,7 @@ from trainer.config import ModelConfig
 # Visits are packed in windows of at most about this many packs: large enough to even out what chance brings together,
 # small enough that clips that share a step were near each other in the epoch's order.
 WINDOW_PACKS = 128
-# Room that an epoch has beyond its tokens, so that packs can be filled by chance: it is what packing may waste.
+# Packs that an epoch has beyond those that fit its sizes at best, so that they can be filled by chance.
 ROOM = 0.005
 # Within a window clips are placed by falling size, give or take this factor: else equal windows gave equal packs.
 _JITTER = 0.25
@@ -65,9 +65,14 @@ class Packer:
             raise ValueError("no sizes, or one that is larger than a pack")
         self.dims, self.per_step, self.most, self.window = dims, per_step, most, window
         self._sizes = np.sort(largest_V)[::-1]
-        self.packs = min(len(self._sizes), math.ceil(self._sizes.sum() * (1 + ROOM) / most))
-        while (pack := self._by_rank()) is None:
+        roomy = min(len(self._sizes), math.ceil(self._sizes.sum() * (1 + ROOM) / most))
+        self.packs = roomy
+        while self._by_rank() is None:
             self.packs = min(len(self._sizes), max(self.packs + 1, math.ceil(self.packs * 1.005)))
+        if self.packs > roomy:  # the sizes leave gaps however they are put together, and gaps are no room
+            self.packs = min(len(self._sizes), math.ceil(self.packs * (1 + ROOM)))
+        while (pack := self._by_rank()) is None:  # more packs do not always fit
+            self.packs = min(len(self._sizes), self.packs + 1)
         self._pack_of_rank = pack
 
     def _by_rank(self) -> np.ndarray | None:
@@ -89,10 +94,11 @@ class Packer:
             members = np.flatnonzero(window_V == window)
             found = place(tokens_V[members], price_V[members], end - start, self.most)
             pack_V[members] = np.where(found < 0, -1, found + start)
-        left = np.flatnonzero(pack_V < 0)
+        left, packs = np.flatnonzero(pack_V < 0), np.arange(self.packs)
         free = self.most - np.bincount(pack_V[pack_V >= 0], tokens_V[pack_V >= 0], self.packs)
         for visit in left[np.argsort(-tokens_V[left], kind="stable")].tolist():
-            pack = int(free.argmax())
+            # The nearest: what is read for its window is still at hand.
+            pack = int(np.where(free >= tokens_V[visit], abs(packs - first[window_V[visit]]), self.packs).argmin())
             if free[pack] < tokens_V[visit]:
                 return None
             pack_V[visit], free[pack] = pack, free[pack] - tokens_V[visit]

@@ -41,7 +41,9 @@ class Schedule:
 
     def __init__(self, config: TrainConfig, clips: Clips) -> None:
         self.config, self.clips = config, clips
-        self._shuffled = config.cache_mib << 19  # bytes: half of the memory; the other half holds what comes next
+        # Bytes that are shuffled at one time, and as many that are packed together: those lie in two windows of the
+        # shuffle, and steps are prepared ahead.
+        self._shuffled = config.cache_mib << 18
         self.stages = stages_of(config)
         self._starts = np.cumsum([0, *(stage.steps for stage in self.stages)]).tolist()
         self._packers = [self._packer(weights) for weights in clips.weights]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, OrderedDict
 
 import numpy as np
 import pytest
@@ -183,3 +183,21 @@ def test_a_batch_is_shared_out_by_cost():
     loads = [sum(made.clips.tokens_N[c] for c, _ in pack) for pack in made.packs(0)]
     assert len(set(loads)) == 1
     assert math.isclose(sum(loads), 8 * 255)
+
+
+@pytest.mark.parametrize("how", [{"batch": 32}, {"tokens_per_pack": 1000, "packs_per_step": 2}])
+def test_a_dataset_larger_than_the_memory_is_read_about_once_an_epoch(how):
+    count, groups = 6400, 100
+    tokens = np.random.default_rng(0).choice([36, 80, 84], count)
+    clips = Clips(tokens, 768 * tokens, [np.ones(count)])  # 320 MiB, row groups of 3.2
+    made = Schedule(TrainConfig.model_validate({"cache_mib": 64, **how}), clips)
+    held: OrderedDict[int, None] = OrderedDict()  # what was used last of the row groups, in 20 places
+    reads = 0
+    for step in range(int(2 * made.steps_of_epoch())):
+        for group in (clip // 64 for pack in made.packs(step) for clip, _ in pack):
+            reads += group not in held
+            held[group] = None
+            held.move_to_end(group)
+            if len(held) > 20:
+                held.popitem(last=False)
+    assert groups * 1.8 < reads < groups * 2.2
