@@ -172,3 +172,18 @@ def test_a_run_by_tokens_goes_on_from_its_step_alone(dataset, tmp_path):
         shutil.rmtree(out / "checkpoints" / f"step-{later:08d}")
     train(dataset, out, settings)
     assert losses() == whole
+
+
+def test_packs_are_inpainted_at_a_shift_by_tokens_and_their_rate_is_known(dataset, tmp_path):
+    """What came from different hands holds at once: stages and packs, tasks of tokens, and the share of the peak."""
+    shift = {"base_tokens": 2, "base": 1.0, "max_tokens": 12, "max": 3.0}
+    stages = [{"steps": 1, "tasks": {"t2v": 1.0}}, {"steps": 2, "tasks": {"inpaint": 1.0}}]
+    changes = {**BY_TOKENS, "stages": stages, "shift": shift}
+    data = opened(dataset, **changes, steps=3)
+    assert all(group.known_BT.ndim == 2 for group in data.step(0))
+    assert any(group.known_BT.ndim == 4 and group.known_BT.any() for group in data.step(1))
+    settings = config(**changes, steps=3)
+    records = (train(dataset, tmp_path / "r", settings).out_dir / "log.jsonl").read_text().splitlines()
+    for record in map(json.loads, records):
+        assert record["tokens"] == pytest.approx((1 - record["waste"]) * 24 * 4, abs=0.01)
+        assert record["mfu"] > 0
