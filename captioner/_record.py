@@ -35,8 +35,8 @@ class Part:
 
     @property
     def kept(self) -> Given:
-        """The answer that is used: the one of which the mildest becomes in the end, the first of equals."""
-        return min(self.given, key=lambda given: checks.ORDER.index(checks.action(given.codes)))
+        """The answer that is used: the one of which the mildest becomes in the end; of equals one with a text."""
+        return min(self.given, key=lambda given: (checks.ORDER.index(checks.action(given.codes)), given.text is None))
 
     @property
     def lost(self) -> str:

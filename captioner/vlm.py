@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from captioner._ahead import ahead
 from captioner._vlm_model import FRAMES, VlmModel
-from captioner.prompting import load_prompts
+from captioner.prompting import load_prompts, refuse_other_prompt
 from curate.captioning import BOX, KINDS, Alive, Answer, Ask, Pictures, Prompt
 from curate.errors import InputRejected, StageCrashed
 from curate.extras import require
@@ -66,6 +66,9 @@ class Vlm:
         self._device, self._batch, self._threads = device, batch, threads
         self.batch_rows = _ROUNDS * batch
         self._loaded: dict[tuple[Path, Path | None], VlmModel] = {}
+        for kind, prompt in self.prompts.items():
+            for folder in filter(None, (self._folders[kind], self._adapters.get(kind))):
+                refuse_other_prompt(folder, prompt)
 
     def identity(self) -> Mapping[str, Any]:
         """Weights, adapters and decoding."""

@@ -26,7 +26,7 @@ from curate.plan import Plan
 from curate.report import write_report
 from curate.run import Run
 from curate.spec_file import load_spec, parse
-from curate.stages.match import tested
+from curate.stages.match import tested as outcome_of
 from tests.captioner.clips import CONFIG, fitted, save, says, walls
 from tests.conftest import rushes, spec_dict, write_spec
 
@@ -127,7 +127,7 @@ def test_a_kind_without_captions_does_not_pass_for_tested(material, tmp_path):
     run = Run(parse(raw))
     for count, said in ((0, None), (1, "nobody can say whether the original captions fit their clips: there are 0")):
         clips = pa.table({"clip_id": ["c"], "outcome": ["kept"], "stage": [""], "caption.original": [None]})[:count]
-        found = tested(run, Ledger(clips, clips))
+        found = outcome_of(run, Ledger(clips, clips))
         assert said in str(found) if said else found is None
         run.out.joinpath("caption_match.json").unlink()
 

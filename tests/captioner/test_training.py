@@ -79,7 +79,10 @@ def test_an_adapter_is_small_and_changes_what_its_base_says(labelled, tmp_path):
     base = str(labelled / "base")
     adapted = _said(labelled, model=base, adapter={"short": str(tmp_path / "lora")})
     assert adapted != _said(labelled, model=base)
-    assert Vlm(base, adapter=str(tmp_path / "lora")).identity() != Vlm(base).identity()
+    asked = {"short": "short_plain"}
+    assert Vlm(base, adapter=str(tmp_path / "lora"), prompts=asked).identity() != Vlm(base, prompts=asked).identity()
+    with pytest.raises(ValueError, match="was taught by the prompt short_plain"):
+        Vlm(base, adapter=str(tmp_path / "lora"))
 
 
 def test_batches_are_of_one_shape_and_take_every_clip_in_turn():
