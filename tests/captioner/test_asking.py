@@ -142,4 +142,3 @@ def test_facts_of_the_prompt_do_not_leak_past_the_stage(said, tmp_path):
     facts = {"camera.motion": "pan_left"}
     row = {"dense": f"{said} A man walks a dog.", "dense_status": "ok"}
     assert _checked(row, tmp_path, **facts) == ["prompt_leak"]
-    assert _checked(row, tmp_path) == [], "nobody told the model"
