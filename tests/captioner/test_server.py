@@ -18,7 +18,7 @@ from curate.stage import Left
 
 ONCE = Asking(again=1)
 ALL = {"429": 0.1, "500": 0.1, "cut": 0.1, "no_json": 0.1, "other_form": 0.05, "wrong_schema": 0.1}
-SWAPS = {"swapped": 0.2, "swapped_body": 0.2, "no_ref": 0.1}
+SWAPS = {"swapped": 0.2, "swapped_body": 0.2, "no_ref": 0.3}
 
 
 def _subject(number):

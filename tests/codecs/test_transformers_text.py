@@ -77,7 +77,7 @@ def test_neighbours_and_order_change_nothing(models, kind, data, batch):
     for text, features_LD in zip(texts, encoder.encode(texts), strict=True):
         alone_LD = encoder.encode([text])[0]
         assert features_LD.shape == alone_LD.shape
-        assert np.abs(features_LD - alone_LD).max() < 1e-5
+        assert np.abs(features_LD - alone_LD).max() < 1e-4
 
 
 def test_long_texts_are_cut_with_their_end_mark(models):
