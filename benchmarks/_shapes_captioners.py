@@ -113,3 +113,16 @@ def captioning(folder: Path, kinds: Sequence[str]) -> dict[str, Any]:
             "batch": 32, "ask_again": 0,
         }
     }  # fmt: skip
+
+
+def verdict(path: Path, wanted: dict[str, str]) -> dict[str, bool]:
+    """What the kit's judge says of a sample."""
+    sys.path.insert(0, str(KIT))
+    try:
+        from shapeworld.judge import judge_frames  # type: ignore[import-not-found]
+        from shapeworld.videoio import read_frames  # type: ignore[import-not-found]
+    finally:
+        sys.path.pop(0)
+    frames, fps = read_frames(path)
+    found = judge_frames(frames, wanted, fps)
+    return {"colour": bool(found.color), "direction": bool(found.direction), "obeyed": bool(found.color_direction)}

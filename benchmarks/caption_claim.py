@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -70,20 +69,7 @@ def one(folder: Path, manifest: Path, stage: dict[str, Any], arm: str, seed: int
     )  # fmt: skip
     samples = folder / "run" / "samples"
     lines = [json.loads(line) for line in (samples / "prompts.jsonl").read_text().splitlines()]
-    return [{**line, **verdict(samples / line["path"], line["attributes"])} for line in lines]
-
-
-def verdict(path: Path, wanted: dict[str, str]) -> dict[str, bool]:
-    """What the kit's judge says of a sample."""
-    sys.path.insert(0, str(shapes.KIT))
-    try:
-        from shapeworld.judge import judge_frames  # type: ignore[import-not-found]
-        from shapeworld.videoio import read_frames  # type: ignore[import-not-found]
-    finally:
-        sys.path.pop(0)
-    frames, fps = read_frames(path)
-    found = judge_frames(frames, wanted, fps)
-    return {"colour": bool(found.color), "direction": bool(found.direction), "obeyed": bool(found.color_direction)}
+    return [{**line, **shapes.verdict(samples / line["path"], line["attributes"])} for line in lines]
 
 
 def compared(obeyed: dict[str, np.ndarray], one: str, other: str) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Prompts obeyed: `pipelines/shapes.yaml` on a world and prompts of the shapes kit, read back by the kit's judge.
 
-    python -m benchmarks.shapes_prompts --kit FOLDER_OF_THE_KIT [--data DIR] [--seeds 3] --json
+    python -m benchmarks.shapes_prompts --kit FOLDER_OF_THE_KIT [--data DIR] [--seeds 3] [--mixed] --json
 
-Makes a world and prompts that name colour and direction (every combination of both, shapes by turns), trains and
-samples with three seeds, and prints the mean share of clips in which colour and direction are both right. The kit is
-not part of the repository; without it there is nothing to measure with, and the benchmark says so and ends with 0.
+With --mixed the world has three aspect ratios, two durations and images together, and 24 of its 216 combinations of
+colour, shape and direction are held out of it; 256 prompts are of trained and 256 of held-out combinations, one seed.
+Otherwise it makes a world and prompts that name colour and direction (every combination of both, shapes by turns),
+trains and samples with three seeds, and prints the mean share of clips in which colour and direction are both right. The
+kit is not part of the repository; without it there is nothing to measure with: it says so and ends with 0.
 """
 
 from __future__ import annotations
@@ -13,15 +15,20 @@ import argparse
 import itertools
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks._shapes_captioners import verdict
+
 REPOSITORY = Path(__file__).parent.parent
 KIT = REPOSITORY.parent / "shared" / "kits" / "shapes"
 CLIPS, PROMPTS = 5000, 162
+MIXED = {"aspects": "16:9,9:16,1:1", "seconds": "1,2", "images": "0.1"}
+MIXED_CLIPS, MIXED_PROMPTS, HELD_OUT = 6000, 256, 24
 COLOURS = ("red", "green", "blue", "yellow", "white", "magenta")
 SHAPES = ("circle", "square", "triangle", "star")
 DIRECTIONS = ("right", "left", "up", "down", "up-right", "up-left", "down-right", "down-left", "static")
@@ -33,11 +40,15 @@ def prompt_lines(count: int) -> list[dict[str, Any]]:
     lines = []
     pairs = itertools.cycle(itertools.product(COLOURS, DIRECTIONS))
     for number, (colour, direction) in zip(range(count), pairs, strict=False):
-        shape = SHAPES[(number + number // len(SHAPES)) % len(SHAPES)]
-        motion = "standing still" if direction == "static" else "moving " + " and ".join(direction.split("-"))
-        attributes = {"color": colour, "shape": shape, "direction": direction}
-        lines.append({"prompt": f"a {colour} {shape} {motion}", "attributes": attributes})
+        lines.append(prompt_line(colour, SHAPES[(number + number // len(SHAPES)) % len(SHAPES)], direction))
     return lines
+
+
+def prompt_line(colour: str, shape: str, direction: str) -> dict[str, Any]:
+    """Return a prompt, and what its clip must show."""
+    motion = "standing still" if direction == "static" else "moving " + " and ".join(direction.split("-"))
+    attributes = {"color": colour, "shape": shape, "direction": direction}
+    return {"prompt": f"a {colour} {shape} {motion}", "attributes": attributes}
 
 
 def call(command: list[str], folder: Path) -> str:
@@ -51,6 +62,15 @@ def call(command: list[str], folder: Path) -> str:
 
 def one_seed(seed: int, folder: Path, world: Path, kit: Path) -> dict[str, float]:
     """Run the pipeline with one seed of training; return the judge's accuracies and the core-seconds trained."""
+    out, seconds = run_pipeline(seed, folder, world)
+    samples = out / "samples"
+    judge = [sys.executable, "judge.py", "--batch", str(samples), "--prompts", str(samples / "prompts.jsonl")]
+    judged = call(judge, kit)
+    return {**json.loads(judged.splitlines()[-1]), "core_seconds": round(seconds, 1)}
+
+
+def run_pipeline(seed: int, folder: Path, world: Path) -> tuple[Path, float]:
+    """Run the pipeline on a world and the prompts of the folder; its output, and the core-seconds of training."""
     out = folder / "run"  # one folder: the latents are made once, each seed trains and samples anew
     settings = {
         "sources.0.path": world / "manifest.jsonl", "sample.prompts": folder / "prompts.jsonl",
@@ -59,12 +79,8 @@ def one_seed(seed: int, folder: Path, world: Path, kit: Path) -> dict[str, float
     changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     spec = str(REPOSITORY / "pipelines" / "shapes.yaml")
     call([sys.executable, "-m", "curate.cli", "run", spec, *changes], REPOSITORY)
-    samples = out / "samples"
-    judge = [sys.executable, "judge.py", "--batch", str(samples), "--prompts", str(samples / "prompts.jsonl")]
-    judged = call(judge, kit)
     log = out / "train" / json.loads((out / "snapshots.json").read_bytes())["train"] / "log.jsonl"
-    seconds = sum(json.loads(line)["core_seconds"] for line in log.read_text().splitlines())
-    return {**json.loads(judged.splitlines()[-1]), "core_seconds": round(seconds, 1)}
+    return out, sum(json.loads(line)["core_seconds"] for line in log.read_text().splitlines())
 
 
 def measure(folder: Path, kit: Path, seeds: int, world_seed: int) -> dict[str, Any]:
@@ -87,6 +103,46 @@ def measure(folder: Path, kit: Path, seeds: int, world_seed: int) -> dict[str, A
     }  # fmt: skip
 
 
+def combinations(seed: int) -> dict[str, list[tuple[str, str, str]]]:
+    """Combinations of colour, shape and direction in a drawn order, by whether they are held out."""
+    found: list[tuple[str, str, str]] = list(itertools.product(COLOURS, SHAPES, DIRECTIONS))
+    random.Random(seed).shuffle(found)
+    return {"held out": found[:HELD_OUT], "trained": found[HELD_OUT:]}
+
+
+def mixed(folder: Path, kit: Path, seed: int) -> dict[str, Any]:
+    """Train on a world of many sizes, and judge prompts of trained and of held-out combinations."""
+    groups = combinations(seed)
+    world = folder / f"mixed-{seed}"
+    if not (world / "manifest.jsonl").is_file():
+        options = [part for name, value in MIXED.items() for part in (f"--{name}", value)]
+        options += ["--holdout", ",".join(":".join(combination) for combination in groups["held out"])]
+        make = [sys.executable, "make_shapes.py", "--seed", str(seed), "--clips", str(MIXED_CLIPS), "--out", str(world)]
+        call([*make, *options], kit)
+    lines = [
+        {**prompt_line(*combination), "group": name}
+        for name, group in groups.items() for combination in itertools.islice(itertools.cycle(group), MIXED_PROMPTS)
+    ]  # fmt: skip
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    out, seconds = run_pipeline(seed, folder, world)
+    rows = [json.loads(line) for line in (out / "samples" / "prompts.jsonl").read_text().splitlines()]
+    shares: dict[str, dict[str, float]] = {}
+    for name in groups:
+        judged = [verdict(out / "samples" / row["path"], row["attributes"]) for row in rows if row["group"] == name]
+        means = {key: sum(found[key] for found in judged) / len(judged) for key in judged[0]}
+        margin = 1.96 * (means["obeyed"] * (1 - means["obeyed"]) / len(judged)) ** 0.5
+        shares[name] = {
+            **{key: round(mean, 4) for key, mean in means.items()},
+            "n": len(judged),
+            "+-": round(margin, 4),
+        }
+    return {
+        "name": "shapes_prompts", "value": shares["held out"]["obeyed"], "unit": "share of held-out prompts obeyed",
+        "yardstick": "trained >= 0.80, held out within 0.10 of it, <= 1800 core-seconds; aim 0.90 and 0.05",
+        "groups": shares, "core_seconds": round(seconds, 1),
+    }  # fmt: skip
+
+
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -94,6 +150,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3, help="runs, trained with seeds 0, 1, ...")
     parser.add_argument("--data", type=Path, help="keep world and runs here (default: a temporary folder)")
     parser.add_argument("--kit", type=Path, default=KIT)
+    parser.add_argument("--mixed", action="store_true", help="many sizes, and combinations held out")
     parser.add_argument("--json", action="store_true", help="print nothing but the result")
     args = parser.parse_args()
     if not (args.kit / "judge.py").is_file():
@@ -102,7 +159,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (args.data or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        result = measure(folder, args.kit.resolve(), args.seeds, args.seed)
+        kit = args.kit.resolve()
+        result = mixed(folder, kit, args.seed) if args.mixed else measure(folder, kit, args.seeds, args.seed)
     print(json.dumps(result))
     return 0
 
