@@ -5,8 +5,8 @@
 With --mixed the world has three aspect ratios, two durations and images together, and 24 of its 216 combinations of
 colour, shape and direction are held out of it; 256 prompts are of trained and 256 of held-out combinations, one seed.
 Otherwise it makes a world and prompts that name colour and direction (every combination of both, shapes by turns),
-trains and samples with three seeds, and prints the mean share of clips in which colour and direction are both right. The
-kit is not part of the repository; without it there is nothing to measure with: it says so and ends with 0.
+trains and samples with three seeds, and prints the mean share of clips in which colour and direction are both right.
+The kit is not part of the repository; without it there is nothing to measure with: it says so and ends with 0.
 """
 
 from __future__ import annotations
