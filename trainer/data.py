@@ -8,7 +8,7 @@ Legend: B clips, C channels, T latent frames, H, W; S words (padded to the group
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,11 @@ class Group:
     weight_B: Tensor
     text_BSF: Tensor
     text_bias_BS: Tensor
+
+    def to(self, device: torch.device) -> Group:
+        """Return the group with its tensors on a device."""
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{k: v.to(device) for k, v in tensors.items() if isinstance(v, Tensor)})
 
 
 @dataclass(frozen=True)
@@ -234,8 +239,7 @@ class TrainingData:
 
         Over all ranks the clips, their noise and their draws are the same for any number of ranks.
         """
-        if self.config.packs_per_step % world:
-            raise SpecError(f"{world} ranks cannot share packs_per_step {self.config.packs_per_step} evenly")
+        shared_evenly(self.config, world)
         packs = self.packs(step)[rank::world]
         self.dataset.warm(row for pack in packs for row, _ in pack)
         return [group for pack in packs for group in self.groups(pack)]
@@ -282,6 +286,15 @@ class TrainingData:
         """Return a clip's noise in an epoch, float32."""
         rng = generator(self.config.seed, "noise", epoch, clip_id)
         return rng.standard_normal(shape, dtype=np.float32)
+
+
+def shared_evenly(config: TrainConfig, world: int) -> None:
+    """Raise SpecError unless every rank gets as many packs of a step."""
+    if config.packs_per_step % world:
+        raise SpecError(
+            f"{world} ranks cannot share packs_per_step {config.packs_per_step} evenly: set `train: packs_per_step` to"
+            f" a multiple of {world} (the clips of `batch` are shared out over the packs), or start fewer ranks"
+        )
 
 
 def pad_text(texts: list[np.ndarray]) -> tuple[Tensor, Tensor]:

@@ -55,10 +55,10 @@ def _refiner_flops(refiner: Refiner, words: int) -> int:
     return project + len(refiner.blocks) * block * _BOTH
 
 
-def measured_peak(rows: int, inputs: int, outputs: int, precision: str) -> float:
+def measured_peak(rows: int, inputs: int, outputs: int, precision: str, device: torch.device | str = "cpu") -> float:
     """Return the operations a second of one matmul (rows, inputs) x (inputs, outputs) in "fp32" or "bf16" here."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    left, right = torch.ones(rows, inputs, dtype=dtype), torch.ones(outputs, inputs, dtype=dtype)
+    left, right = (torch.ones(size, inputs, dtype=dtype, device=device) for size in (rows, outputs))
     return _linear(rows, inputs, outputs) / best_seconds(left, right)
 
 
@@ -68,5 +68,7 @@ def best_seconds(left: Tensor, right: Tensor, rounds: int = _ROUNDS) -> float:
     for _ in range(rounds):
         start = time.perf_counter()
         torch.nn.functional.linear(left, right)
+        if left.is_cuda:
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     return min(seconds)

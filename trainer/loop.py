@@ -1,4 +1,7 @@
-"""One process's training: the model, its averaged weights, the optimizer, and what a step and a validation do.
+"""A rank's training: the model, its averaged weights, the optimizer, and what a step and a validation do.
+
+Every rank has the whole model. The gradients of its packs are over the numbers of all ranks, and are added up: the step
+is that of one process, but for the order of the sums.
 
 Legend: B clips, C channels, T latent frames, H, W; K times of a clip; S words, F features.
 """
@@ -9,7 +12,7 @@ import copy
 import math
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -18,7 +21,7 @@ from torch import Tensor
 from curate.errors import RushesError
 from trainer import flow
 from trainer.checkpoint import Model, load_newest, save_checkpoint
-from trainer.config import TrainConfig
+from trainer.config import CaptionKind, TrainConfig
 from trainer.data import Group, TrainingData
 from trainer.dit import TIME_SCALE, DitConfig, WanDit, initialise
 from trainer.flops import measured_peak, step_flops
@@ -27,6 +30,7 @@ from trainer.imported import load_wan
 from trainer.metrics import GRID_TIMES, channel_eigenvalues, channel_floor
 from trainer.optimizers import make_optimizers, optimizer_tensors, restore_optimizers
 from trainer.provenance import EMPTY_TEXT_ID
+from trainer.ranks import Ranks
 from trainer.refiner import Refiner
 
 # Early averages would remember the random start: the decay grows as (1 + step) / (10 + step) up to `ema`, the usual
@@ -34,16 +38,19 @@ from trainer.refiner import Refiner
 _EMA_RAMP = 10
 # Most rows of the matmul whose rate is taken for the machine's: more are no faster.
 _PEAK_ROWS = 4096
+_CAPTIONS = (*get_args(CaptionKind), "empty")
+_ALONE = Ranks()
 
 
 class Trainer:
-    """Model, averaged weights and optimizer of one run on one process."""
+    """Model, averaged weights and optimizer of one run on one rank."""
 
-    def __init__(self, data: TrainingData, config: TrainConfig, precision: str) -> None:
-        self.data, self.config, self.precision = data, config, precision
-        self.model = build_model(data, config)
+    def __init__(self, data: TrainingData, config: TrainConfig, precision: str, ranks: Ranks = _ALONE) -> None:
+        self.data, self.config, self.precision, self.ranks = data, config, precision, ranks
+        self.model = build_model(data, config).to(ranks.device)
         self.names = [name for name, _ in self.model.named_parameters()]
         self.params = list(self.model.parameters())
+        ranks.copy_first(self.params)
         self.ema = [param.detach().clone() for param in self.params]
         named = dict(zip(self.names, self.params, strict=True))
         self.optimizers = make_optimizers(named, config, precision)
@@ -73,34 +80,59 @@ class Trainer:
     def step(self, step: int, groups: list[Group] | None = None) -> dict[str, Any]:
         """Take one step (counted from 0), of groups that are made now unless given; return its log record.
 
-        Raises RushesError when the loss is not finite.
+        All ranks take it together. Raises RushesError on each of them when the loss is not finite.
         """
-        groups = self.data.step(step) if groups is None else groups
+        groups = self.made(step) if groups is None else groups
         rate = learning_rate(self.config, step)
         for optimizer in self.optimizers.values():
             optimizer.set_rate(rate)
-        numbers = sum(target_numbers(group) for group in groups)
-        total = 0.0
-        for group in groups:
-            squares, _ = self.group_loss(self.model, group)
-            part = squares / max(numbers, 1.0)
-            part.backward()
-            total += float(part.detach())
-        norm = float(torch.nn.utils.clip_grad_norm_(self.params, self.config.clip_norm))
-        if not (math.isfinite(total) and math.isfinite(norm)):
-            clips = [clip_id for group in groups for clip_id in group.clip_ids]
-            raise RushesError(f"step {step + 1}: loss {total}, gradient {norm}; its clips: {', '.join(clips)}")
+        total, norm = self.gradients(step, groups)
         for optimizer in self.optimizers.values():
             optimizer.step()
         decay = min(self.config.ema, (1 + step) / (_EMA_RAMP + step))
         for average, param in zip(self.ema, self.params, strict=True):
             average.lerp_(param.detach(), 1 - decay)
-        tokens = sum(g.clean_BCTHW[:, 0].numel() for g in groups) // math.prod(self.config.dims.patch)
+        return {"step": step + 1, "loss": total, "lr": rate, "grad_norm": norm, **self.counts(step, groups)}
+
+    def made(self, step: int) -> list[Group]:
+        """Return this rank's groups of a step."""
+        return self.data.step(step, self.ranks.rank, self.ranks.world)
+
+    def gradients(self, step: int, groups: list[Group]) -> tuple[float, float]:
+        """Leave the step's clipped gradients at the parameters, the same on every rank; return its loss and their norm.
+
+        Raises RushesError that names the clips when they are not finite: those of the ranks that were the first to
+        see it, or all.
+        """
+        numbers = self.ranks.total([sum(target_numbers(group) for group in groups)])[0]
+        own = 0.0
+        for group in groups:
+            squares, _ = self.group_loss(self.model, group)
+            part = squares / max(numbers, 1.0)
+            part.backward()
+            own += float(part.detach())
+        losses = [loss for (loss,) in self.ranks.gather([own])]
+        self.ranks.sum_gradients(self.params)
+        total, norm = sum(losses), float(torch.nn.utils.clip_grad_norm_(self.params, self.config.clip_norm))
+        if not (math.isfinite(total) and math.isfinite(norm)):
+            packs, world = self.data.packs(step), self.ranks.world
+            ill = [rank for rank, loss in enumerate(losses) if not math.isfinite(loss)] or range(world)
+            clips = [self.data.dataset.clip_ids[row] for rank in ill for pack in packs[rank::world] for row, _ in pack]
+            raise RushesError(f"step {step + 1}: loss {total}, gradient {norm}; its clips: {', '.join(clips)}")
+        return total, norm
+
+    def counts(self, step: int, groups: list[Group]) -> dict[str, Any]:
+        """Return what a step's log record counts, over all ranks."""
+        kinds = Counter(kind for group in groups for kind in group.captions)
+        tokens, flops, fell_back, *captions = map(int, self.ranks.total([
+            sum(g.clean_BCTHW[:, 0].numel() for g in groups) // math.prod(self.config.dims.patch),
+            sum(self.group_flops(group) for group in groups),
+            sum(fell for group in groups for fell in group.fell_back),
+            *(kinds[kind] for kind in _CAPTIONS),
+        ]))  # fmt: skip
         return {
-            "step": step + 1, "loss": total, "lr": rate, "grad_norm": norm, "tokens": tokens,
-            "flops": sum(self.group_flops(group) for group in groups),
-            "captions": dict(sorted(Counter(kind for group in groups for kind in group.captions).items())),
-            "fell_back": sum(fell for group in groups for fell in group.fell_back),
+            "tokens": tokens, "flops": flops, "fell_back": fell_back,
+            "captions": {kind: count for kind, count in sorted(zip(_CAPTIONS, captions, strict=True)) if count},
             **{name: round(share, 5) for name, share in self.data.balance(step).items()},
         }  # fmt: skip
 
@@ -118,13 +150,14 @@ class Trainer:
             return self.config.peak_tflops * 1e12
         dims, data = self.config.dims, self.data
         tokens = self.config.tokens_per_pack or (self.config.batch or 1) * data.tokens[data.rows[0]]
-        return measured_peak(min(tokens, _PEAK_ROWS), dims.dim, dims.ffn_dim, self.precision)
+        return measured_peak(min(tokens, _PEAK_ROWS), dims.dim, dims.ffn_dim, self.precision, self.ranks.device)
 
     def group_loss(self, model: Model, group: Group) -> tuple[Tensor, Tensor]:
         """Return the weighted squared error of a group, and the count of numbers it is over."""
+        group = group.to(self.ranks.device)
         x_BCTHW = flow.noised(group.clean_BCTHW, group.noise_BCTHW, group.time_BT)
         time_BK, *index = (part for part in flow.token_times(group.time_BT) if part is not None)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             prediction = model(x_BCTHW, TIME_SCALE * time_BK, group.text_BSF, group.text_bias_BS, *index)
         error = flow.velocity_error(
             self.config.objective, prediction, group.clean_BCTHW, group.noise_BCTHW, group.time_BT
@@ -135,15 +168,18 @@ class Trainer:
     def evaluate(self) -> dict[str, Any]:
         """Validate the averaged weights on the held-out clips at fixed times, with fixed noise and fixed captions.
 
+        Every rank takes its share of the clips.
+
         `channel_floor` is the Gaussian bound from channel covariance alone (metrics.py).
         """
         model, data = self.averaged(), self.data
         curve = []
         for moment in GRID_TIMES:
             squares = numbers = 0.0
-            for row in data.held_out:
+            for row in data.held_out[self.ranks.rank :: self.ranks.world]:
                 part, count = self.group_loss(model, data.group([row], [0], [moment]))
                 squares, numbers = squares + float(part), numbers + float(count)
+            squares, numbers = self.ranks.total([squares, numbers])
             curve.append(squares / max(numbers, 1.0))
         latents = [data.normaliser.forward(data.dataset.latent(row)) for row in data.held_out]
         floor = channel_floor(channel_eigenvalues(latents), np.array(GRID_TIMES))

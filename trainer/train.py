@@ -1,12 +1,15 @@
 """Trains a video diffusion transformer on an exported dataset: `python -m trainer.train --dataset D --out O`.
 
+On several devices: `torchrun --nproc-per-node 2 -m trainer.train ...`. The first rank alone writes.
+
     OUT/run.json        config, dataset digest, codec, text encoder, latent statistics: what sampling needs
     OUT/clips.jsonl     a line a clip of the dataset: trained, held_out, or why it is neither
     OUT/log.jsonl       a line a step; OUT/eval.jsonl a line a validation
     OUT/checkpoints/    see checkpoint.py; a run goes on from the newest by itself
     OUT/model, refiner  the averaged weights, written at the end; OUT/export.json says of which run and step
 
-A resumed run's losses are bitwise those of an unbroken one (same machine, thread count and versions).
+A resumed run's losses are bitwise those of an unbroken one (same machine, ranks, thread count and versions); with
+another number of ranks the clips and their noise are the same, and the losses but for the order of sums.
 """
 
 from __future__ import annotations
@@ -28,15 +31,16 @@ import torch
 
 from curate.dataset.reader import Dataset
 from curate.dataset.receipts import uncalibrated_categories, unscreened_categories, verify_receipt
-from curate.errors import RushesError, StorageError, UnscreenedData
+from curate.errors import RushesError, SpecError, StorageError, UnscreenedData
 from trainer.ahead import Ahead
 from trainer.checkpoint import storing, write_json
 from trainer.config import SCHEDULING, TrainConfig, read_config
-from trainer.data import TrainingData
+from trainer.data import TrainingData, shared_evenly
 from trainer.exported import export_model, is_exported
 from trainer.loop import Trainer
 from trainer.metrics import faster_precision
 from trainer.provenance import fingerprint, init_sha256
+from trainer.ranks import Ranks, joined, label
 
 # How often the command line says where it is.
 _REPORT_S = 10.0
@@ -54,26 +58,57 @@ class TrainResult:
     stopped_by: int | None
 
 
-def train(dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnStep | None = None) -> TrainResult:
+def train(
+    dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnStep | None = None, ranks: Ranks | None = None
+) -> TrainResult:
     """Train to `config.steps`, going on from the newest checkpoint in `out_dir`; SIGTERM and SIGINT checkpoint first.
 
-    Raises UnscreenedData without a valid receipt, SpecError when the folder belongs to another run or the data do
-    not fit the config, RushesError when the loss is not finite (it names the clips), StorageError on the disk.
+    With several `ranks` all of them call this, with equal arguments; `on_step` is called on the first.
+    Raises UnscreenedData without a valid receipt, SpecError when the folder belongs to another run, the data do not fit
+    the config or the ranks differ, RushesError when the loss is not finite (it names the clips), StorageError on the
+    disk, StageCrashed when another rank has ended.
     """
-    receipt = verify_receipt(
-        dataset_dir, config.allow_unscreened, allow_uncalibrated=config.allow_uncalibrated,
-        require_policy=config.require_policy,
-    )  # fmt: skip
-    out_dir = Path(out_dir)
-    with storing(out_dir):
-        out_dir.mkdir(parents=True, exist_ok=True)
+    ranks, out_dir = ranks or Ranks(), Path(out_dir)
+    shared_evenly(config, ranks.world)
+    receipt = None
+    if ranks.first:
+        receipt = verify_receipt(
+            dataset_dir, config.allow_unscreened, allow_uncalibrated=config.allow_uncalibrated,
+            require_policy=config.require_policy,
+        )  # fmt: skip
+        with storing(out_dir):
+            out_dir.mkdir(parents=True, exist_ok=True)
+    ranks.wait()  # for the receipt: nothing is read before
     if config.threads:
         torch.set_num_threads(config.threads)
-    # The receipt's check has just read every byte.
-    data = TrainingData(
-        Dataset(Path(dataset_dir), config.cache_mib << 20, text_encoder=config.text_encoder, verify=False), config
+    # The receipt's check has just read every byte, on the first rank.
+    dataset = Dataset(
+        Path(dataset_dir), config.cache_mib << 20, text_encoder=config.text_encoder, verify=not ranks.first
     )
-    run = _run_json(out_dir, data, config, receipt)
+    data = TrainingData(dataset, config)
+    run = ranks.told(_run_json(out_dir, data, config, receipt, ranks) if receipt else None)
+    _same_on_all(ranks, "dataset or config", fingerprint([config.model_dump(mode="json"), dataset.card]))
+    trainer = Trainer(data, config, run["precision"], ranks)
+    with ranks.first_alone():  # it sets damaged checkpoints aside
+        trainer.resume(out_dir, run["run_key"])
+    _same_on_all(ranks, f"checkpoint under {out_dir}, which is to be one folder,", trainer.done)
+    if ranks.first:
+        _say_what_is_left_out(data, run)
+        _begin_files(out_dir, data, run, trainer.done)
+    with _Signals() as signals:
+        loss, stopped_by = _take_steps(trainer, out_dir, run["run_key"], signals, on_step)
+        if ranks.first and stopped_by is None and not is_exported(out_dir, run["run_key"], trainer.done):
+            export_model(out_dir, trainer.averaged().cpu(), run["run_key"], trainer.done)
+        ranks.wait()  # a launcher ends the others as soon as one has ended
+    return TrainResult(out_dir, trainer.done, loss, stopped_by)
+
+
+def _same_on_all(ranks: Ranks, what: str, value: Any) -> None:
+    if ranks.told(value) != value:
+        raise SpecError(f"rank {ranks.rank} has another {what} than rank 0: give every rank the same")
+
+
+def _say_what_is_left_out(data: TrainingData, run: dict[str, Any]) -> None:
     if data.uncaptioned:
         print(
             f"train: {data.uncaptioned} of {len(data.rows)} clips have no caption of a kind that has a weight;"
@@ -84,21 +119,19 @@ def train(dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnS
     if left_out:
         counts = ", ".join(f"{count} {fate}" for fate, count in sorted(left_out.items()))
         print(f"train: clips left out of {len(data.fates)}: {counts}; see clips.jsonl", file=sys.stderr)
-    trainer = Trainer(data, config, run["precision"])
-    trainer.resume(out_dir, run["run_key"])
+
+
+def _begin_files(out_dir: Path, data: TrainingData, run: dict[str, Any], done: int) -> None:
     with storing(out_dir / "run.json"):
         write_json(out_dir / "run.json", run)
     _write_lines(out_dir / "clips.jsonl", [json.dumps(record) + "\n" for record in data.clip_records()])
     for log in ("log.jsonl", "eval.jsonl"):
-        _truncate_log(out_dir / log, trainer.done)
-    with _Signals() as signals:
-        loss = _take_steps(trainer, out_dir, run["run_key"], signals, on_step)
-    if signals.caught is None and not is_exported(out_dir, run["run_key"], trainer.done):
-        export_model(out_dir, trainer.averaged(), run["run_key"], trainer.done)
-    return TrainResult(out_dir, trainer.done, loss, signals.caught)
+        _truncate_log(out_dir / log, done)
 
 
-def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: dict[str, Any]) -> dict[str, Any]:
+def _run_json(
+    out_dir: Path, data: TrainingData, config: TrainConfig, receipt: dict[str, Any], ranks: Ranks
+) -> dict[str, Any]:
     """Collect what sampling needs; a precision that `auto` chose before is kept, so that a resume is bitwise."""
     settings = config.model_dump(mode="json")
     # What is learned from, without counts and shard sizes: one more quarantined file is no other run.
@@ -106,7 +139,8 @@ def _run_json(out_dir: Path, data: TrainingData, config: TrainConfig, receipt: d
     init = [] if config.init is None else [init_sha256(Path(config.init))]
     kept = {k: v for k, v in settings.items() if k not in SCHEDULING}
     run_key = fingerprint([kept, content, *init])
-    precision = config.precision if config.precision != "auto" else faster_precision()
+    faster = faster_precision if ranks.device.type == "cpu" else lambda: "bf16"
+    precision = config.precision if config.precision != "auto" else faster()
     path = out_dir / "run.json"
     if path.is_file():
         try:
@@ -137,12 +171,15 @@ def _commonest_size(columns: dict[str, list[Any]]) -> dict[str, Any]:
 
 def _take_steps(
     trainer: Trainer, out_dir: Path, run_key: str, signals: _Signals, on_step: OnStep | None
-) -> float | None:
-    """Take the steps that are left, with log, validation and checkpoints; return the last loss."""
-    config, loss = trainer.config, None
+) -> tuple[float | None, int | None]:
+    """Take the steps that are left, with log, validation and checkpoints; return the last loss and the stopping signal.
+
+    A signal that any rank has caught stops all of them, after the same step.
+    """
+    config, ranks, loss, caught = trainer.config, trainer.ranks, None, 0
     # Measured before the thread that prepares steps begins.
     peak = trainer.peak_flops() if trainer.done < config.steps else 0.0
-    with Ahead(trainer.data.step, trainer.done, config.steps) as ahead:
+    with Ahead(trainer.made, trainer.done, config.steps) as ahead:
         for step in range(trainer.done, config.steps):
             start, cpu = time.perf_counter(), time.process_time()
             groups = ahead.take(step)
@@ -151,23 +188,25 @@ def _take_steps(
             seconds = time.perf_counter() - start
             record["seconds"] = round(seconds, 4)
             record["tokens_per_second"] = round(record["tokens"] / seconds, 1)
-            record["mfu"] = round(record["flops"] / seconds / peak, 4)
+            record["mfu"] = round(record["flops"] / seconds / (peak * ranks.world), 4)
             record["core_seconds"] = round(time.process_time() - cpu, 4)
             record["data_wait_s"] = round(waited, 5)
             trainer.done, loss = step + 1, record["loss"]
             last = trainer.done == config.steps
-            if trainer.done % config.log_every == 0 or last:
+            if ranks.first and (trainer.done % config.log_every == 0 or last):
                 _append(out_dir / "log.jsonl", record)
             if config.eval_every and trainer.data.held_out and (trainer.done % config.eval_every == 0 or last):
-                _append(out_dir / "eval.jsonl", {"step": trainer.done, **trainer.evaluate()})
-            if on_step is not None:
+                found = trainer.evaluate()
+                if ranks.first:
+                    _append(out_dir / "eval.jsonl", {"step": trainer.done, **found})
+            if on_step is not None and ranks.first:
                 on_step(record)
-            stopping = signals.caught is not None and not last
-            if trainer.done % config.checkpoint_every == 0 or last or stopping:
+            caught = int(max(number for (number,) in ranks.gather([signals.caught or 0])))
+            if ranks.first and (trainer.done % config.checkpoint_every == 0 or last or caught):
                 trainer.save(out_dir, run_key)
-            if stopping:
+            if caught:
                 break
-    return loss
+    return loss, caught or None
 
 
 class _Signals:
@@ -243,15 +282,17 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         config = read_config(args.config, TrainConfig)
-        result = train(args.dataset, args.out, config, on_step=_reporter(config.steps))
+        with joined() as ranks:
+            result = train(args.dataset, args.out, config, on_step=_reporter(config.steps), ranks=ranks)
     except RushesError as error:
         named = f"{type(error).__name__}: " if isinstance(error, UnscreenedData) else ""  # the run tells it by its name
-        print(f"error: {named}{error}", file=sys.stderr)
+        print(f"error: {label()}{named}{error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:  # what is written names itself; this is a dataset that cannot be read any more
-        print(f"error: the disk refused: {error}", file=sys.stderr)
+        print(f"error: {label()}the disk refused: {error}", file=sys.stderr)
         return StorageError.exit_code
-    print(json.dumps({"steps": result.steps, "loss": result.loss, "out": str(result.out_dir)}))
+    if ranks.first:
+        print(json.dumps({"steps": result.steps, "loss": result.loss, "out": str(result.out_dir)}))
     return 0 if result.stopped_by is None else 128 + result.stopped_by
 
 
