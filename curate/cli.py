@@ -119,19 +119,14 @@ def plan(
 ) -> None:
     """Show the stages with their keys and what each has and lacks, and what the training will take; nothing is run."""
     from curate.forecast import forecast_of, lines_of
-    from curate.planning import survey
+    from curate.planning import survey, survey_lines
     from curate.run import Run
 
     job = Run(_load(spec, overrides))
     rows = survey(job)
     training = forecast_of(job, gpus, gpu, peak_tflops, mfu, lambda text: typer.echo(f"note: {text}", err=True))
-    lines = [f"{'stage':<14} {'key':<17} {'done':>8} {'to do':>8}"]
-    lines += [
-        f"{r['stage']:<14} {r['key']:<17} {r['done']:>8} {r['to_do'] if r['to_do'] is not None else '?':>8}"
-        for r in rows
-    ]
     value = {"stages": rows, **({"training": training} if training is not None else {})}
-    _say(value, as_json, [*lines, *(lines_of(training) if training is not None else [])])
+    _say(value, as_json, [*survey_lines(rows), *(lines_of(training) if training is not None else [])])
 
 
 @app.command()

@@ -156,12 +156,11 @@ def lines_of(found: dict[str, Any]) -> list[str]:
         lines += [
             f"stage {number}   {stage['steps']} steps, {stage['epochs']:.2f} epochs of {stage['clips']} clips; a step: "
             f"{stage['clips_per_step']:.1f} clips, {stage['tokens_per_step']:,.0f} tokens",
-            f"          memory of a rank: peak {_bytes(memory['peak'])} ({parts}; of which activations and optimizer_work"
-            " are estimated)",
+            f"          memory of a rank: peak {_bytes(memory['peak'])} ({parts}; activations, casts and"
+            " optimizer_work are estimates)",
         ]  # fmt: skip
-    return [
-        *lines, *(f"assumed:  {text}" for text in found["assumed"]), *(f"warning:  {text}" for text in found["warnings"])
-    ]  # fmt: skip
+    lines += [f"assumed:  {text}" for text in found["assumed"]]
+    return lines + [f"warning:  {text}" for text in found["warnings"]]
 
 
 def _bytes(count: int) -> str:

@@ -53,7 +53,7 @@ class Dimensions:
         return total + self._refiner_operations(words)
 
     def _refiner_operations(self, words: int) -> int:
-        """Return a refiner's operations for one text: four width-to-width maps, an MLP of twice the width, attention."""
+        """Return a refiner's operations for one text: four maps of its width, an MLP of twice that, attention."""
         if not self.refiner_layers:
             return 0
         dim = self.refiner_dim
@@ -105,8 +105,9 @@ def dimensions(config: ModelConfig, channels: int, features: int, *, refined: bo
 
     refined: whether texts are weight-free, and the refiner of the config is used (loop.build_model).
     """
+    inputs = channels + (COORDINATES if config.coordinates else 0)
     return Dimensions(
-        config.layers, config.heads, config.dim, config.ffn_dim, channels + (COORDINATES if config.coordinates else 0), channels,
+        config.layers, config.heads, config.dim, config.ffn_dim, inputs, channels,
         math.prod(config.patch), features, config.refiner_layers if refined else 0, config.refiner_dim, text_pad_to,
     )  # fmt: skip
 
