@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from curate import snapshots
 from curate.captioning import WHOLE, box_of
 from curate.errors import InputRejected, SpecError
+from curate.ledger import Ledger
 from curate.planning import standing_ledger
 from curate.registry import nearest
 from curate.run import Run
@@ -27,6 +29,7 @@ def forecast_of(
     Raises:
         SpecError: the GPU is not known, the number is none, or the trainer would refuse the exported dataset.
     """
+    from curate.stages.export import export_key
     from trainer import planning
 
     if gpu is not None and gpu not in planning.GPUS and peak_tflops is None:
@@ -38,11 +41,14 @@ def forecast_of(
     if config is None:
         return None
     hardware = planning.Hardware.of(count, gpu, peak_tflops, share)
-    if (job.out / "dataset" / "dataset.json").exists():
-        return planning.forecast(config, _exported(job), hardware)
     if not (job.out / "spec.yaml").exists():
         return {"missing": "clips: nothing was run yet; the sizes are known once `split` is through"}
-    material = _expected(job, note)
+    ledger = standing_ledger(job, note)
+    # A dataset of an earlier spec says nothing of this one.
+    exported = snapshots.finished(job.out).get("export") if job.plan.stages.export is not None else None
+    if exported is not None and exported == export_key(job.plan, ledger):
+        return planning.forecast(config, _exported(job), hardware)
+    material = _expected(job, ledger)
     if not len(material.shapes_N4):
         return {"missing": "clips: the ledger has none that are kept or pending"}
     try:
@@ -73,14 +79,14 @@ def _exported(job: Run) -> Any:
     )  # fmt: skip
 
 
-def _expected(job: Run, note: Callable[[str], None]) -> Any:
+def _expected(job: Run, ledger: Ledger) -> Any:
     """What the clips of the ledger will be once they are encoded as the spec says."""
     import numpy as np
 
     from curate.stages.encode import expected_size
     from trainer.planning import Material
 
-    plan, clips = job.plan, standing_ledger(job, note).where("kept", "pending")
+    plan, clips = job.plan, ledger.where("kept", "pending")
     shapes, columns, too_small = [], {name: [] for name in _DRAWN_BY if name != "weight"}, 0  # type: ignore[var-annotated]
     codec, latents = plan.codec, plan.stages.encode.latents  # type: ignore[union-attr]
     for row in clips.to_pylist():

@@ -101,12 +101,17 @@ def test_status_explain_plan_and_verify(finished):
 def test_the_forecast_foresees_the_sizes_that_are_encoded(finished, copy):
     train = ["train.steps=10", "train.batch=2", "train.allow_unscreened=[explicit, violence, hate]"]
     seen = forecast_of(Run(load_spec(finished[0], train)), 2, None, 1.0, None, print)
+    assert seen["source"] == "the exported dataset"
     raw, root = copy
-    shutil.rmtree(root / "out" / "dataset")
+    raw["stages"][7]["encode"]["latents"] |= {"fps": 4.5, "max_frames": 13, "short_side": 48}
     job = Run(load_spec(write_spec(root / "s.yaml", raw), train))
     before = forecast_of(job, 2, None, 1.0, None, print)
-    assert (seen["source"], before["source"]) == ("the exported dataset", "the ledger")
-    assert {**before, "source": "", "assumed": []} == {**seen, "source": "", "assumed": []}
+    assert before["source"] == "the ledger"  # the dataset there is of other settings
+    assert before["tokens"] != seen["tokens"]
+    _run(root / "s.yaml", "--until", "export")
+    after = forecast_of(Run(job.spec), 2, None, 1.0, None, print)
+    assert after["source"] == "the exported dataset"
+    assert {**before, "source": "", "assumed": []} == {**after, "source": "", "assumed": []}
     assert [line for line in lines_of(seen) if "2 ranks" in line and line.startswith("warning:")]
     shutil.rmtree(root / "out")
     assert "nothing was run yet" in forecast_of(job, None, None, None, None, print)["missing"]
