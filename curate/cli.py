@@ -108,18 +108,25 @@ def _funnel_lines(rows: list[dict[str, Any]]) -> list[str]:
 
 
 @app.command()
-def plan(spec: SpecPath, overrides: Set = None, as_json: Json = False) -> None:
-    """Show the stages with their keys, and how many rows each has and lacks; nothing is run."""
-    from curate.planning import survey
+def plan(
+    spec: SpecPath,
+    gpus: Annotated[int | None, typer.Option(min=1, help="of the training: how many (8)")] = None,
+    gpu: Annotated[str | None, typer.Option(help="one of those with a known rate; all of them unless said")] = None,
+    peak_tflops: Annotated[float | None, typer.Option(help="dense TFLOP/s of another GPU")] = None,
+    mfu: Annotated[float | None, typer.Option(help="share of that rate that is reached (0.35)")] = None,
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Show the stages with their keys and what each has and lacks, and what the training will take; nothing is run."""
+    from curate.forecast import forecast_of, lines_of
+    from curate.planning import survey, survey_lines
     from curate.run import Run
 
-    rows = survey(Run(_load(spec, overrides)))
-    lines = [f"{'stage':<14} {'key':<17} {'done':>8} {'to do':>8}"]
-    lines += [
-        f"{r['stage']:<14} {r['key']:<17} {r['done']:>8} {r['to_do'] if r['to_do'] is not None else '?':>8}"
-        for r in rows
-    ]
-    _say({"stages": rows}, as_json, lines)
+    job = Run(_load(spec, overrides))
+    rows = survey(job)
+    training = forecast_of(job, gpus, gpu, peak_tflops, mfu, lambda text: typer.echo(f"note: {text}", err=True))
+    value = {"stages": rows, **({"training": training} if training is not None else {})}
+    _say(value, as_json, [*survey_lines(rows), *(lines_of(training) if training is not None else [])])
 
 
 @app.command()

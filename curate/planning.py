@@ -61,6 +61,15 @@ def survey(job: Run) -> list[dict[str, Any]]:
     return rows
 
 
+def survey_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """A survey as lines to read."""
+    lines = [f"{'stage':<14} {'key':<17} {'done':>8} {'to do':>8}"]
+    return lines + [
+        f"{r['stage']:<14} {r['key']:<17} {r['done']:>8} {r['to_do'] if r['to_do'] is not None else '?':>8}"
+        for r in rows
+    ]
+
+
 def standing_ledger(job: Run, note: Callable[[str], None]) -> Ledger:
     """The ledger as it stands; where the footage cannot be listed any more, that of the last finished run.
 

@@ -73,7 +73,8 @@ class TrainConfig(Frozen):
     optimizer: Literal["muon", "adamw"] = "muon"  # muon: for the matrices; the rest is always adamw's
     lr: Annotated[float, Field(gt=0)] = 2e-3
     warmup: Annotated[int, Field(ge=0)] = 100
-    decay: Share = 0.3  # the last share of the steps over which the rate falls linearly to zero
+    schedule: Literal["wsd", "cosine", "constant"] = "wsd"  # of the rate after its warm-up
+    decay: Share = 0.3  # wsd: the last share of the steps over which the rate falls linearly to zero
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     ema: Share = 0.999

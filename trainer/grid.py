@@ -15,9 +15,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from trainer.sizes import COORDINATES
+
 # Of each axis: the place u in [-1, 1], and waves that tell the middle from the ends.
-WAVES_PER_AXIS = 4
-CHANNELS = 3 * WAVES_PER_AXIS
+CHANNELS = COORDINATES
 
 
 @lru_cache(maxsize=64)

@@ -221,8 +221,20 @@ def target_numbers(group: Group) -> float:
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """Return the rate of a step (from 0): linear warm-up, constant, linear to zero over the last `decay` share."""
+    """Return the rate of a step (from 0): a linear warm-up, and then as `schedule` says.
+
+    wsd: constant, linear to zero over the last `decay` share. cosine: half a cosine from the warm-up's end to zero at
+    `steps`. constant: as it is. No step of a run has the rate zero.
+    """
     warm = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+    return config.lr * min(warm, _fall(config, step))
+
+
+def _fall(config: TrainConfig, step: int) -> float:
+    if config.schedule == "constant":
+        return 1.0
+    if config.schedule == "cosine":
+        share = max(0, step - config.warmup) / max(1, config.steps - config.warmup)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
     falling = config.decay * config.steps
-    fall = min(1.0, (config.steps - step) / falling) if falling else 1.0
-    return config.lr * min(warm, fall)
+    return min(1.0, (config.steps - step) / falling) if falling else 1.0

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[int, Field(gt=0)]
+COORDINATES = 12  # channels that say where in a clip a token lies: four of each axis (grid.py)
 REFINER_HEADS = 4  # of the text refiner (refiner.py); its width is shared out among them
 
 

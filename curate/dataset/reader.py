@@ -70,7 +70,8 @@ class Dataset:
             )
         texts = self._texts.metadata()
         self._text_row = {text_id: row for row, text_id in enumerate(texts.get("text_id", []))}
-        self.longest_text: int = max((shape[0] for shape in texts.get("shape", [])), default=0)
+        self.text_shapes: list[list[int]] = texts.get("shape", [])  # [L, D] of each text
+        self.longest_text: int = max((shape[0] for shape in self.text_shapes), default=0)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dataset")
 
     def __len__(self) -> int:

@@ -16,6 +16,7 @@ from curate.captioning import box_of
 from curate.codecs.bf16 import encode_bf16
 from curate.errors import InputRejected
 from curate.media.facts import Fit, Job
+from curate.media.fitting import fitting
 from curate.media.reader import Reader, reader_for
 from curate.plan import Plan
 from curate.spec import Latents
@@ -115,6 +116,21 @@ def _frames(
 def lawful(count: int, time_factor: int) -> int:
     """The most frames that a codec takes of so many: 1 + time_factor * k."""
     return 1 + (count - 1) // time_factor * time_factor
+
+
+def expected_size(
+    row: Row, spec: Latents, multiple: int, time_factor: int, box: tuple[float, float, float, float]
+) -> tuple[int, int, int]:
+    """(frames, height, width) in which a clip will be encoded, before it is decoded; row: as in the ledger.
+
+    Raises:
+        InputRejected: what is left of the picture is smaller than one block.
+    """
+    fitted = fitting(row["width"], row["height"], Fit(spec.short_side, multiple, box))
+    count = row["num_frames"]
+    if spec.fps is not None and row["fps"] > spec.fps:
+        count = max(1, math.ceil((_seconds(row) - 1e-6) * spec.fps))
+    return lawful(min(count, spec.max_frames), time_factor), fitted.out_height, fitted.out_width
 
 
 def _job(row: Row, spec: Latents, fit: Fit, step_s: float | None) -> Job:

@@ -8,6 +8,10 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
+from curate.errors import SpecError
+from curate.forecast import forecast_of, lines_of
+from curate.run import Run
+from curate.spec_file import load_spec
 from tests.conftest import rushes, spec_dict, write_spec
 
 
@@ -92,6 +96,29 @@ def test_status_explain_plan_and_verify(finished):
         row["stage"] for row in plan
     }
     assert rushes("explain", "zzz", out).returncode == 2
+
+
+def test_the_forecast_foresees_the_sizes_that_are_encoded(finished, copy):
+    train = ["train.steps=10", "train.batch=2", "train.allow_unscreened=[explicit, violence, hate]"]
+    seen = forecast_of(Run(load_spec(finished[0], train)), 2, None, 1.0, None, print)
+    assert seen["source"] == "the exported dataset"
+    raw, root = copy
+    raw["stages"][7]["encode"]["latents"] |= {"fps": 4.5, "max_frames": 13, "short_side": 48}
+    job = Run(load_spec(write_spec(root / "s.yaml", raw), train))
+    before = forecast_of(job, 2, None, 1.0, None, print)
+    assert before["source"] == "the ledger"  # the dataset there is of other settings
+    assert before["tokens"] != seen["tokens"]
+    _run(root / "s.yaml", "--until", "export")
+    after = forecast_of(Run(job.spec), 2, None, 1.0, None, print)
+    assert after["source"] == "the exported dataset"
+    assert {**before, "source": "", "assumed": []} == {**after, "source": "", "assumed": []}
+    assert [line for line in lines_of(seen) if "2 ranks" in line and line.startswith("warning:")]
+    shutil.rmtree(root / "out")
+    assert "nothing was run yet" in forecast_of(job, None, None, None, None, print)["missing"]
+    with pytest.raises(SpecError, match="a100"):
+        forecast_of(job, None, "a10", None, None, print)
+    shown = rushes("plan", finished[0], "--json", "--gpu", "a100", *(word for one in train for word in ("--set", one)))
+    assert set(json.loads(shown.stdout)["training"]["hours"]) == {"a100"}, shown.stderr
 
 
 def test_renaming_and_moving_the_footage_decodes_nothing(copy, finished):

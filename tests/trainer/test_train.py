@@ -216,6 +216,29 @@ def test_the_learning_rate_warms_up_and_falls_to_zero():
     assert 0 < rates[99] < 0.03
 
 
+def test_schedules_are_their_closed_forms():
+    steps, warmup, decay = 60, 7, 0.25
+    for name in ("wsd", "cosine", "constant"):
+        settings = config(steps=steps, warmup=warmup, decay=decay, lr=0.5, schedule=name)
+        for step in range(steps):
+            x = (step - warmup) / (steps - warmup)
+            after = {
+                "wsd": min(1.0, (steps - step) / (decay * steps)),
+                "cosine": np.cos(np.pi * x / 2) ** 2,
+                "constant": 1.0,
+            }[name]
+            wanted = (step + 1) / warmup if step < warmup else after
+            assert learning_rate(settings, step) == pytest.approx(0.5 * wanted, rel=1e-12), (name, step)
+    assert config().schedule == "wsd"  # the numbers of a config that says nothing are what they were
+
+
+@pytest.mark.parametrize("name", ["wsd", "cosine", "constant"])
+@pytest.mark.parametrize(("steps", "warmup", "decay"), [(1, 0, 1.0), (5, 9, 0.0), (4, 4, 0.3)])
+def test_no_step_of_a_short_run_stands_still(name, steps, warmup, decay):
+    settings = config(steps=steps, warmup=warmup, decay=decay, lr=1.0, schedule=name)
+    assert all(0 < learning_rate(settings, step) <= 1 for step in range(steps))
+
+
 def test_validation_holds_its_clips_out_and_repeats_itself(dataset, tmp_path):
     settings = config(steps=4, eval_every=2, eval_clips=3)
     train(dataset, tmp_path / "r", settings)

@@ -1,0 +1,281 @@
+"""What a training run will take: disk, tokens, operations, hours and memory, before it begins. Pure, and no torch.
+
+Exact from the dimensions: parameters, optimizer states, checkpoints, operations. Estimated: activations (see
+`activation_bytes`) and hours (an assumed share of a GPU's published rate). A rank holds everything: nothing is sharded.
+Legend: N clips, C channels, T latent frames, H, W; L tokens, S words, D width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from trainer.config import TrainConfig
+from trainer.counts import Dimensions, dimensions
+from trainer.mixture import DRAWN, column_weights, stage_weights
+from trainer.schedule import Clips, Schedule, stages_of
+
+# Up to this many scores a head, attention holds them for the backward pass (attention.PLAIN_ATTENTION_SCORES).
+PLAIN_ATTENTION_SCORES = 512 * 512
+QUANTILES = (0, 5, 50, 95, 100)
+
+
+class Gpu(NamedTuple):
+    """A GPU's dense bf16 matmul rate (accumulated in float32) in TFLOP/s, its memory in GB, and who says so."""
+
+    tflops: float
+    memory_gb: float
+    source: str
+
+
+# Datasheets print the rate with sparsity beside it or alone; the dense one is half of that.
+GPUS = {
+    "h100-sxm": Gpu(989, 80, "NVIDIA H100 datasheet (1979 with sparsity)"),
+    "a100": Gpu(312, 80, "NVIDIA A100 80GB datasheet"),
+    "l40s": Gpu(362, 48, "NVIDIA L40S datasheet (733 with sparsity)"),
+    "rtx-4090": Gpu(165, 24, "NVIDIA Ada GPU architecture white paper (330 with sparsity)"),
+}
+DEFAULT_GPUS, DEFAULT_MFU = 8, 0.35
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """How many GPUs, the rate of one in FLOP/s by name, its memory in bytes where it is known, and the share used."""
+
+    count: int
+    rates: dict[str, tuple[float, float | None]]
+    mfu: float
+
+    @classmethod
+    def of(cls, count: int, gpu: str | None, peak_tflops: float | None, mfu: float) -> Hardware:
+        """Return the GPU named, or one of that rate, or each of GPUS where neither is said. KeyError on a name."""
+        if peak_tflops is not None:
+            return cls(count, {gpu or "given": (peak_tflops * 1e12, None)}, mfu)
+        names = [gpu] if gpu is not None else list(GPUS)
+        return cls(count, {name: (GPUS[name].tflops * 1e12, GPUS[name].memory_gb * 1e9) for name in names}, mfu)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is known of the data: latent shapes (N, 4) as (C, T, H, W), and columns by clip as `stage_weights` has them.
+
+    text_bytes and words (of the longest text) are None where no text was encoded yet; features are a text token's
+    numbers; refined says whether the texts are weight-free. `assumed` are sentences on what was taken for granted.
+    """
+
+    source: str
+    shapes_N4: np.ndarray
+    columns: dict[str, list[Any]]
+    text_bytes: int | None
+    words: int | None
+    features: int
+    refined: bool
+    assumed: list[str] = field(default_factory=list)
+
+
+def forecast(config: TrainConfig, data: Material, hardware: Hardware) -> dict[str, Any]:
+    """Return the whole forecast as plain values, bytes and FLOPs as whole numbers.
+
+    Raises SpecError where the trainer would: tiers or sources that the data lack, nothing left to draw from.
+    """
+    dims = dimensions(
+        config.dims, int(data.shapes_N4[0, 0]), data.features, refined=data.refined and config.init is None,
+        text_pad_to=config.padded_to,
+    )  # fmt: skip
+    tokens_N = data.shapes_N4[:, 1:].prod(axis=1) // dims.patch
+    fits = tokens_N <= (config.tokens_per_pack or math.inf)
+    warnings = _fit_warnings(config, hardware, fits)
+    stages: list[dict[str, Any]] = []
+    if fits.any():
+        stages = _stages(config, dims, data, tokens_N, fits)
+    else:
+        warnings.append("no clip is left to train on")
+    flops = sum(stage["flops"] for stage in stages)
+    peak = max((stage["memory"]["peak"] for stage in stages), default=0)
+    warnings += [warning for stage in stages for warning in stage.pop("warnings")]
+    for name, (_, memory) in hardware.rates.items():
+        if memory is not None and peak > memory:
+            warnings.append(f"{name}: the peak of {peak / 1e9:.1f} GB does not fit into its {memory / 1e9:.0f} GB")
+    rates = {name: rate for name, (rate, _) in hardware.rates.items()}
+    return {
+        "source": data.source, "clips": len(tokens_N), "parameters": dims.parameters,
+        "disk": _disk(config, dims, data),
+        "tokens": {
+            "of_clips": {f"p{q}": int(np.percentile(tokens_N, q, method="lower")) for q in QUANTILES},
+            "of_dataset": int(tokens_N.sum()), "of_run": sum(stage["tokens"] for stage in stages),
+        },
+        "flops": flops,
+        "gpus": hardware.count, "mfu": hardware.mfu,
+        "hours": {name: flops / (hardware.count * rate * hardware.mfu) / 3600 for name, rate in rates.items()},
+        "stages": stages, "warnings": warnings, "assumed": data.assumed + _assumptions(config, data),
+    }  # fmt: skip
+
+
+def _fit_warnings(config: TrainConfig, hardware: Hardware, fits: np.ndarray) -> list[str]:
+    found = []
+    if config.packs_per_step % hardware.count:
+        found.append(f"packs_per_step {config.packs_per_step} cannot be shared evenly by {hardware.count} ranks")
+    if not fits.all():
+        found.append(
+            f"{int((~fits).sum())} of {len(fits)} clips are larger than tokens_per_pack {config.tokens_per_pack}, and"
+            " are left out"
+        )
+    return found
+
+
+def _assumptions(config: TrainConfig, data: Material) -> list[str]:
+    found = [] if data.words is not None else [f"texts of {_words(config, data)} words: none is encoded yet"]
+    if config.eval_clips:
+        found.append(f"the {config.eval_clips} clips of eval_clips are counted as if they were trained on")
+    return found
+
+
+def _words(config: TrainConfig, data: Material) -> int:
+    """Words of a text that attention sees: all are padded to the longest of a batch."""
+    return data.words if data.words is not None else config.padded_to or 256
+
+
+def _disk(config: TrainConfig, dims: Dimensions, data: Material) -> dict[str, Any]:
+    """Bytes on disk. The store and the dataset have a copy each of latents and texts, before compression.
+
+    An old checkpoint goes after the new one is written, so one more than `keep` lies there for a moment.
+    """
+    latents = 2 * int(data.shapes_N4.prod(axis=1).sum())
+    saves = -(-config.steps // config.checkpoint_every)
+    one = 2 * 4 * dims.parameters + optimizer_bytes(dims, config.optimizer)
+    return {
+        "latents": latents, "texts": data.text_bytes, "copies": 2, "checkpoint": one,
+        "checkpoints_kept": min(saves, config.keep), "checkpoints": min(saves, config.keep + 1) * one,
+        "model": 4 * dims.parameters,
+    }  # fmt: skip
+
+
+def optimizer_bytes(dims: Dimensions, optimizer: str) -> int:
+    """Return the bytes of the optimizers' states, float32: one a number for Muon, two for AdamW and its step count."""
+    total = 0
+    for (kind, shape), count in dims.tensors().items():
+        muon = optimizer == "muon" and kind == "hidden"
+        total += count * (4 * math.prod(shape) if muon else 8 * math.prod(shape) + 4)
+    return total
+
+
+def optimizer_work_bytes(dims: Dimensions, optimizer: str, half: bool) -> int:
+    """Return an estimate of what Muon holds beside its states while it moves the largest set of equal matrices.
+
+    Their updates in float32, and in the run's precision the stack, the old and new iterate, and three Gram matrices.
+    """
+    if optimizer != "muon":
+        return 0
+    size, most = 2 if half else 4, 0
+    same: Counter[tuple[int, ...]] = Counter()
+    for (kind, shape), count in dims.tensors().items():
+        if kind == "hidden":
+            same[shape] += count
+    for shape, count in same.items():
+        rows, columns = shape
+        gram = min(rows, columns) ** 2
+        most = max(most, count * (rows * columns * (4 + 3 * size) + 3 * gram * size))
+    return most
+
+
+def activation_bytes(dims: Dimensions, tokens: int, clips: int, words: int, half: bool) -> int:
+    """Return an estimate of what the forward pass keeps for the backward one, for `clips` clips of L tokens each.
+
+    Counted from Block.forward, in numbers a token: of width D in float32 the residual stream (3), plain norms (2),
+    queries and keys in their norms (6) and gated branches (2), in the run's precision 12 more; of the MLP's width 2.
+    Of a word's keys and values 7 D. Attention keeps its scores where there are few (twice in half precision), and
+    else nothing. Nothing is computed again (no checkpointing).
+    """
+    low = 2 if half else 4
+    a_token = dims.dim * (13 * 4 + 12 * low) + 2 * dims.ffn_dim * low
+    a_word = dims.dim * (3 * 4 + 4 * low)
+    heads_scores = 0
+    for keys in (tokens, words):
+        if tokens * keys <= PLAIN_ATTENTION_SCORES:
+            heads_scores += tokens * keys * (4 + 2 if half else 4)
+    block = tokens * a_token + words * a_word + heads_scores * dims.heads
+    ends = tokens * (dims.in_channels + 3 * dims.out_channels) * dims.patch * 4 + 4 * tokens * dims.dim * 4
+    return clips * (dims.layers * block + ends)
+
+
+def _memory(config: TrainConfig, dims: Dimensions, groups: list[tuple[int, int]], words: int) -> dict[str, int]:
+    """Return the bytes of one rank's memory; groups are (clips, tokens of each), of which one is held at a time.
+
+    The weights are float32 and their own master copy; with bf16, casts of them live as long as the activations.
+    """
+    half, count = config.precision != "fp32", dims.parameters
+    steady = {
+        "weights": 4 * count, "ema": 4 * count, "gradients": 4 * count,
+        "optimizer": optimizer_bytes(dims, config.optimizer),
+    }  # fmt: skip
+    casts = 2 * count if half else 0
+    active = max((activation_bytes(dims, tokens, clips, words, half) for clips, tokens in groups), default=0)
+    work = optimizer_work_bytes(dims, config.optimizer, half)
+    return {
+        **steady, "casts": casts, "activations": active, "optimizer_work": work,
+        "peak": sum(steady.values()) + max(casts + active, work),
+    }  # fmt: skip
+
+
+def _stages(
+    config: TrainConfig, dims: Dimensions, data: Material, tokens_N: np.ndarray, fits: np.ndarray
+) -> list[dict[str, Any]]:
+    """Return tokens, operations and memory of each stage of the curriculum, by what it is expected to draw."""
+    count = len(tokens_N)
+    base = column_weights(data.columns.get("weight"), [str(place) for place in range(count)])
+    base[~fits] = 0.0
+    made = [stage_weights(base, data.columns, stage, config.max_synthetic) for stage in stages_of(config)]
+    clips = Clips(tokens_N, 2 * data.shapes_N4.prod(axis=1), [weights for weights, _ in made])
+    schedule, words = Schedule(config, clips), _words(config, data)
+    # Clips of one grid cost the same.
+    grids, grid_of = np.unique(data.shapes_N4[:, 1:], axis=0, return_inverse=True)
+    grid_of = grid_of.reshape(-1)
+    price = np.array([dims.operations(math.prod(g) // dims.patch, words, int(g[0])) for g in grids.tolist()], float)
+    found = []
+    for number, (stage, (weights, fates)) in enumerate(zip(schedule.stages, made, strict=True)):
+        a_epoch = schedule.steps_of_epoch(number)
+        epochs = stage.steps / a_epoch
+        tokens = float((weights * tokens_N).sum())
+        drawn = [place for place, fate in enumerate(fates) if fate == DRAWN and weights[place] > 0]
+        groups = _groups(config, data.shapes_N4[drawn], tokens_N[drawn], weights[drawn], a_epoch)
+        a_step = float(weights.sum()) / a_epoch
+        found.append({
+            "steps": stage.steps, "clips": len(drawn), "epochs": epochs, "steps_per_epoch": a_epoch,
+            "clips_per_step": a_step, "tokens_per_step": tokens / a_epoch, "tokens": round(tokens * epochs),
+            "flops": round(float((weights * price[grid_of]).sum()) * epochs),
+            "memory": _memory(config, dims, groups, words),
+            "warnings": _stage_warnings(f"stage {number + 1}: " if len(made) > 1 else "", len(drawn), a_step, epochs),
+        })  # fmt: skip
+    return found
+
+
+def _groups(
+    config: TrainConfig, shapes_N4: np.ndarray, tokens_N: np.ndarray, weights_N: np.ndarray, a_epoch: float
+) -> list[tuple[int, int]]:
+    """Return, for each shape, the most clips of it that one pack may hold, and the tokens of each.
+
+    By tokens: as many as fit, and not more than a window of the epoch has. By clips: all of a pack's, at worst.
+    """
+    found = []
+    for shape in np.unique(shapes_N4, axis=0):
+        there = (shapes_N4 == shape).all(axis=1)
+        tokens = int(tokens_N[there][0])
+        if config.tokens_per_pack is not None:
+            visits = math.ceil(float(weights_N[there].sum()) * max(1.0, 1 / a_epoch))
+            found.append((max(1, min(config.tokens_per_pack // tokens, visits)), tokens))
+        else:
+            found.append((-(-(config.batch or 1) // config.packs_per_step), tokens))
+    return found
+
+
+def _stage_warnings(name: str, clips: int, a_step: float, epochs: float) -> list[str]:
+    found = []
+    if clips < a_step:
+        found.append(f"{name}a step draws {a_step:.0f} clips, and there are {clips}: it sees some twice")
+    if epochs < 1:
+        found.append(f"{name}its steps are {epochs:.2f} epochs: some clips are never drawn")
+    return found
