@@ -110,11 +110,13 @@ def test_each_rank_has_noise_of_its_own_and_it_is_that_of_one_process(said, data
 
 
 def test_a_signal_to_one_rank_stops_all_and_the_run_goes_on_with_another_number_of_them(said, left, alone, dataset):
-    """One process to step 4, two ranks to step 8, one process to the end: in the middle of epochs."""
-    assert [(facts["stopped_by"], facts["steps"]) for facts in said] == [(signal.SIGTERM, STOP_AT)] * 2
+    """One process to step 4, two ranks to about step 8, one process to the end: in the middle of epochs."""
+    stopped = said[0]["steps"]
+    assert STOP_AT <= stopped < 12, "the signal comes during that step or soon after"
+    assert [(facts["stopped_by"], facts["steps"]) for facts in said] == [(signal.SIGTERM, stopped)] * 2
     run = left / "run"
-    assert (run / "checkpoints" / f"step-{STOP_AT:08d}").is_dir()
-    assert [record["step"] for record in records(run)] == list(range(1, STOP_AT + 1))
+    assert (run / "checkpoints" / f"step-{stopped:08d}").is_dir()
+    assert [record["step"] for record in records(run)] == list(range(1, stopped + 1))
     assert train(dataset, run, SETTINGS).steps == 12
     wanted, found = records(alone), records(run)
     assert len(found) == 12
