@@ -10,7 +10,6 @@ value is the median of the rounds' ratios. The same latents then train a small m
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import tempfile
 import time
@@ -23,51 +22,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks import _random_dataset
 from benchmarks.result import show
-from curate.codecs import latent_codec, text_encoder
-from curate.codecs.bf16 import encode_bf16
 from curate.dataset.reader import Dataset
-from curate.dataset.shards import write_dataset
 from trainer.config import TrainConfig
 from trainer.draws import epoch_order
 from trainer.train import train
 
 CLIPS, SHAPES, ROUNDS = 2048, ((48, 5, 16, 16), (48, 3, 16, 28), (48, 1, 24, 24)), 9
-CATEGORIES = ("explicit", "violence", "hate")
-
-
-def _text_id(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def make_dataset(path: Path, seed: int, clips: int, shapes: tuple[tuple[int, int, int, int], ...]) -> Path:
-    """Write a dataset of random latents; what the numbers are does not matter here."""
-    codec, encoder, rng = latent_codec("dct"), text_encoder("hashed"), np.random.default_rng(seed)
+    """Write a dataset of random latents of these shapes."""
+    rng = np.random.default_rng(seed)
 
     def tables() -> Iterator[pa.Table]:
         for number in range(clips):
-            shape = shapes[number % len(shapes)]
-            yield pa.Table.from_pylist([{
-                "clip_id": f"{number:032x}", "latent": encode_bf16(rng.standard_normal(shape, np.float32)),
-                "shape": list(shape), "dtype": "bfloat16", "codec": "dct", "codec_fingerprint": codec.fingerprint,
-                "width": 8 * shape[3], "height": 8 * shape[2], "num_frames": 4 * shape[1] - 3, "fps": 8.0,
-                "source_id": f"{number:032x}", "caption_short": "a thing", "caption_short_text_id": _text_id("a thing"),
-                "loss_weight": 1.0,
-            }])  # fmt: skip
+            latent = rng.standard_normal(shapes[number % len(shapes)], np.float32)
+            yield pa.Table.from_pylist([_random_dataset.clip(number, latent, "a thing")])
 
-    rows = []
-    for text in ("", "a thing"):
-        features = encoder.encode([text])[0]
-        rows.append({
-            "text_id": _text_id(text), "text": text, "features": encode_bf16(features), "shape": list(features.shape),
-            "encoder": "hashed", "encoder_fingerprint": encoder.fingerprint,
-        })  # fmt: skip
-    header = {
-        "codec": {"name": "dct", "params": {}, "fingerprint": codec.fingerprint},
-        "text_encoder": {"name": "hashed", "params": {}, "fingerprint": encoder.fingerprint},
-    }
-    receipt = {"categories": dict.fromkeys(CATEGORIES, "unscreened")}
-    return write_dataset(path, tables(), [pa.Table.from_pylist(rows)], header, receipt, shard_rows=512).path
+    return _random_dataset.write(path, tables(), ["a thing"], shard_rows=512)
 
 
 def bare(path: Path) -> int:
@@ -119,7 +93,7 @@ def waited(path: Path, out: Path, seed: int) -> dict[str, float]:
     """Share of a training's time that it waits for data."""
     config = TrainConfig.model_validate({
         "steps": 20, "packs_per_step": 2, "tokens_per_pack": 640, "seed": seed, "threads": 1, "precision": "fp32",
-        "captions": {"short": 1.0}, "allow_unscreened": list(CATEGORIES), "cache_mib": 24,
+        "captions": {"short": 1.0}, "allow_unscreened": _random_dataset.UNSCREENED, "cache_mib": 24,
     })  # fmt: skip
     train(path, out, config)
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]

@@ -8,7 +8,6 @@ its data, log and checkpoints, and the allocator keeps memory as it does in a ru
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import statistics
 import sys
@@ -23,11 +22,10 @@ import pyarrow as pa
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks import _random_dataset
 from benchmarks.result import show
-from curate.codecs import latent_codec, text_encoder
-from curate.codecs.bf16 import encode_bf16
+from curate.codecs import latent_codec
 from curate.dataset.reader import Dataset
-from curate.dataset.shards import write_dataset
 from curate.stages.learn import _KEEP_MEMORY
 from trainer.config import TrainConfig
 from trainer.data import Group, TrainingData
@@ -39,7 +37,6 @@ STEP, LOOP = 0.35, 0.25  # promised; 0.45 and 0.35 are aimed at
 CLIPS, FRAMES, SIDE = 256, 17, 64
 WARM_UP, STEPS, ROUNDS = 5, 20, 12
 _MATMULS = {torch.ops.aten.mm.default: 0, torch.ops.aten.bmm.default: 0, torch.ops.aten.addmm.default: 1}
-CATEGORIES = ("explicit", "violence", "hate")
 
 Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]  # shape, strides
 
@@ -80,34 +77,14 @@ def matmul_rate(seen: Counter[tuple[Layout, Layout]]) -> tuple[float, float]:
 
 
 def make_dataset(path: Path, seed: int) -> Path:
-    """Write a dataset of random latents of one size: what the numbers are does not matter here."""
-    codec, encoder = latent_codec("dct"), text_encoder("hashed")
-    rng = np.random.default_rng(seed)
+    """Write a dataset of random latents of one size."""
+    codec, rng = latent_codec("dct"), np.random.default_rng(seed)
     caption = "a red circle moves slowly to the left over a grey ground"
-    texts = {text: hashlib.sha256(text.encode()).hexdigest()[:32] for text in ("", caption)}
     shape = (codec.channels, 1 + (FRAMES - 1) // codec.time_factor, *[SIDE // codec.space_factor] * 2)
     clips = [
-        {
-            "clip_id": f"{number:032x}", "latent": encode_bf16(rng.standard_normal(shape, dtype=np.float32)),
-            "shape": list(shape), "dtype": "bfloat16", "codec": "dct", "codec_fingerprint": codec.fingerprint,
-            "width": SIDE, "height": SIDE, "num_frames": FRAMES, "fps": 8.0, "source_id": f"{number:032x}",
-            "caption_short": caption, "caption_short_text_id": texts[caption], "loss_weight": 1.0,
-        }
-        for number in range(CLIPS)
-    ]  # fmt: skip
-    rows = []
-    for text, text_id in texts.items():
-        features = encoder.encode([text])[0]
-        rows.append({
-            "text_id": text_id, "text": text, "features": encode_bf16(features), "shape": list(features.shape),
-            "encoder": "hashed", "encoder_fingerprint": encoder.fingerprint,
-        })  # fmt: skip
-    header = {
-        "codec": {"name": "dct", "params": {}, "fingerprint": codec.fingerprint},
-        "text_encoder": {"name": "hashed", "params": {}, "fingerprint": encoder.fingerprint},
-    }
-    receipt = {"categories": dict.fromkeys(CATEGORIES, "unscreened")}
-    return write_dataset(path, [pa.Table.from_pylist(clips)], [pa.Table.from_pylist(rows)], header, receipt).path
+        _random_dataset.clip(number, rng.standard_normal(shape, dtype=np.float32), caption) for number in range(CLIPS)
+    ]
+    return _random_dataset.write(path, [pa.Table.from_pylist(clips)], [caption])
 
 
 class Prepared:
@@ -127,8 +104,8 @@ def measure(folder: Path, threads: int, seed: int) -> dict[str, Any]:
     dataset = make_dataset(folder / "dataset", seed)
     config = TrainConfig.model_validate({
         "model": {"layers": 4, "heads": 4, "head_dim": 64, "ffn_dim": 1024}, "batch": 64, "steps": WARM_UP + STEPS,
-        "precision": "bf16", "threads": threads, "captions": {"short": 1.0}, "allow_unscreened": list(CATEGORIES),
-        "checkpoint_every": 10,
+        "precision": "bf16", "threads": threads, "captions": {"short": 1.0},
+        "allow_unscreened": _random_dataset.UNSCREENED, "checkpoint_every": 10,
     })  # fmt: skip
     trainer = Trainer(TrainingData(Dataset(dataset), config), config, "bf16")
     groups = trainer.data.step(0)

@@ -6,7 +6,6 @@ Prints how many steps' losses differ in any bit (0 is the promise): python -m be
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -19,44 +18,22 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from curate.codecs import latent_codec, text_encoder
-from curate.codecs.bf16 import encode_bf16
-from curate.dataset.shards import write_dataset
+from benchmarks import _random_dataset
+from curate.codecs import latent_codec
 
 STEPS, CLIPS, KILLS = 120, 32, 3
-CATEGORIES = ("explicit", "violence", "hate")
 _DEADLINE_S = 600.0
 
 
 def make_dataset(path: Path, seed: int) -> Path:
-    """Write a dataset of random clips of two sizes: what the numbers are does not matter, that they come back does."""
-    codec, encoder = latent_codec("dct"), text_encoder("hashed")
-    rng = np.random.default_rng(seed)
-    texts = {text: hashlib.sha256(text.encode()).hexdigest()[:32] for text in ("", "one thing", "another thing")}
+    """Write a dataset of random clips of two sizes: that they come back is what matters."""
+    codec, rng, captions = latent_codec("dct"), np.random.default_rng(seed), ("one thing", "another thing")
     clips = []
     for number in range(CLIPS):
         side, frames = ((32, 9), (16, 5))[number % 2]
         latent = codec.encode(rng.uniform(-1, 1, (1, 3, frames, side, side)))[0]
-        caption = list(texts)[1 + number // 2 % 2]
-        clips.append({
-            "clip_id": f"{number:032x}", "latent": encode_bf16(latent), "shape": list(latent.shape),
-            "dtype": "bfloat16", "codec": "dct", "codec_fingerprint": codec.fingerprint, "width": side,
-            "height": side, "num_frames": frames, "fps": 8.0, "caption_short": caption,
-            "caption_short_text_id": texts[caption], "loss_weight": 1.0,
-        })  # fmt: skip
-    rows = []
-    for text, text_id in texts.items():
-        features = encoder.encode([text])[0]
-        rows.append({
-            "text_id": text_id, "text": text, "features": encode_bf16(features), "shape": list(features.shape),
-            "encoder": "hashed", "encoder_fingerprint": encoder.fingerprint,
-        })  # fmt: skip
-    header = {
-        "codec": {"name": "dct", "params": {}, "fingerprint": codec.fingerprint},
-        "text_encoder": {"name": "hashed", "params": {}, "fingerprint": encoder.fingerprint},
-    }
-    receipt = {"categories": dict.fromkeys(CATEGORIES, "unscreened")}
-    return write_dataset(path, [pa.Table.from_pylist(clips)], [pa.Table.from_pylist(rows)], header, receipt).path
+        clips.append(_random_dataset.clip(number, latent, captions[number // 2 % 2]))
+    return _random_dataset.write(path, [pa.Table.from_pylist(clips)], captions)
 
 
 def start(dataset: Path, out: Path, seed: int) -> subprocess.Popen[bytes]:
@@ -64,7 +41,7 @@ def start(dataset: Path, out: Path, seed: int) -> subprocess.Popen[bytes]:
     out.mkdir(parents=True, exist_ok=True)
     config = {
         "steps": STEPS, "batch": 8, "seed": seed, "threads": 1, "checkpoint_every": 10, "precision": "fp32",
-        "captions": {"short": 1.0}, "allow_unscreened": list(CATEGORIES), "model": {"layers": 2, "heads": 4},
+        "captions": {"short": 1.0}, "allow_unscreened": _random_dataset.UNSCREENED, "model": {"layers": 2, "heads": 4},
     }  # fmt: skip
     (out / "config.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "trainer.train", "--dataset", str(dataset), "--out", str(out)]

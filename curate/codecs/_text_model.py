@@ -16,6 +16,9 @@ import numpy as np
 from curate.errors import InputRejected, StageCrashed
 from curate.models import device_of
 
+# Said, not left out: transformers asks on a terminal whether code of a model may run.
+_LOCAL: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+
 
 class TextModel:
     """A tokenizer and its encoder, on a device. Raises StageCrashed where they cannot be loaded."""
@@ -28,7 +31,7 @@ class TextModel:
         kind = dtype if dtype != "auto" else "bf16" if self._device.type == "cuda" else "fp32"
         self._model = _load(folder, {"bf16": torch.bfloat16, "fp32": torch.float32}[kind]).to(self._device)
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(tokenizer, **_LOCAL)
         except (OSError, ValueError, ImportError) as error:
             raise StageCrashed("encode:model", f"the tokenizer in {tokenizer} cannot be loaded: {error}") from error
 
@@ -79,10 +82,10 @@ def _load(folder: Path, dtype: Any) -> Any:
     from transformers import MODEL_FOR_TEXT_ENCODING_MAPPING, AutoConfig, AutoModel, AutoModelForTextEncoding
 
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, **_LOCAL)
         auto = AutoModelForTextEncoding if type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
         model, said = auto.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
+            folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **_LOCAL
         )
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise StageCrashed("encode:model", f"{folder} cannot be loaded: {error}") from error

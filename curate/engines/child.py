@@ -186,7 +186,9 @@ class Child:
         for stage, row in results if self._passes_on else ():
             try:
                 rows_to_table([row], self.plan.tables[stage].schema)
-            except Exception as error:  # noqa: BLE001 what does not fit is its own row's fault: others have their results
+            except Exception as error:
+                if "clip_id" not in row:
+                    raise  # of a source, whose rows stand and fall together: `_run` writes it down
                 unfit[row["clip_id"]] = Fault("stage:error", f"{type(error).__name__}: {error}")
         for stage, row in results:
             if row.get("clip_id") not in unfit:

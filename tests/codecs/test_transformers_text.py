@@ -172,3 +172,16 @@ def test_a_plan_loads_neither_torch_nor_transformers(models):
         "heavy = {'torch', 'transformers'} & set(sys.modules)\nassert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=REPO)
+
+
+def test_code_of_a_model_is_not_run_and_nobody_is_asked(models, tmp_path, monkeypatch):
+    folder = shutil.copytree(models["bert"], tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModel": "own.Model"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own.py").write_text("raise SystemExit('run')")
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda *_: asked.append(1) or "n")
+    with pytest.raises(StageCrashed, match="trust_remote_code"):
+        encoder_of(folder).encode(["a"])
+    assert not asked
