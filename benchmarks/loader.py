@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from benchmarks import _random_dataset
 from benchmarks.result import show
+from curate.dataset.parquet import Sizes
 from curate.dataset.reader import Dataset
 from trainer.config import TrainConfig
 from trainer.draws import epoch_order
@@ -41,7 +42,7 @@ def make_dataset(path: Path, seed: int, clips: int, shapes: tuple[tuple[int, int
             latent = rng.standard_normal(shapes[number % len(shapes)], np.float32)
             yield pa.Table.from_pylist([_random_dataset.clip(number, latent, "a thing")])
 
-    return _random_dataset.write(path, tables(), ["a thing"], shard_rows=512)
+    return _random_dataset.write(path, tables(), ["a thing"], sizes=Sizes(shard_rows=512))
 
 
 def bare(path: Path) -> int:
