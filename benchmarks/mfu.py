@@ -28,7 +28,7 @@ from curate.codecs import latent_codec
 from curate.dataset.reader import Dataset
 from curate.stages.learn import _KEEP_MEMORY
 from trainer.config import TrainConfig
-from trainer.data import Group, TrainingData
+from trainer.data import TrainingData
 from trainer.flops import measured_peak
 from trainer.loop import Trainer
 from trainer.train import train
@@ -87,17 +87,6 @@ def make_dataset(path: Path, seed: int) -> Path:
     return _random_dataset.write(path, [pa.Table.from_pylist(clips)], [caption])
 
 
-class Prepared:
-    """Data whose every step is the same, already there."""
-
-    def __init__(self, groups: list[Group]) -> None:
-        self.groups = groups
-
-    def step(self, step: int) -> list[Group]:
-        """Return the groups."""
-        return self.groups
-
-
 def measure(folder: Path, threads: int, seed: int) -> dict[str, Any]:
     """Return the rates, in operations a second, and the medians of step and loop, in seconds."""
     torch.set_num_threads(threads)
@@ -113,11 +102,10 @@ def measure(folder: Path, threads: int, seed: int) -> dict[str, Any]:
     with Matmuls() as matmuls:
         for group in groups:
             trainer.group_loss(trainer.model, group)[0].backward()
-    trainer.data = Prepared(groups)  # type: ignore[assignment]
     steps = []
     for step in range(WARM_UP + STEPS):
         start = time.perf_counter()
-        trainer.step(step)
+        trainer.step(step, groups)
         steps.append(time.perf_counter() - start)
     operations, alone = matmul_rate(matmuls.seen)
     ends: list[float] = []
