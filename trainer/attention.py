@@ -65,6 +65,7 @@ class Segments:
         return cls(tuple(queries), tuple(keys), *offsets)
 
 
+@torch.compiler.disable  # clips of other lengths are no reason to compile again
 def attend_pack(query_1NLd: Tensor, key_1NSd: Tensor, value_1NSd: Tensor, segments: Segments) -> Tensor:
     """Attention within each clip of a pack; returns (1, N, L, d).
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from curate.errors import SpecError, StorageError
 from trainer.dit import WanDit
 from trainer.grid import with_coordinates
+from trainer.packed import PackedClip, model_packed
 from trainer.refiner import Refiner
 
 PARTS = ("weights", "ema", "optimizer")
@@ -42,6 +43,10 @@ class Model(nn.Module):
         if self.dit.config.in_channels > self.dit.config.out_channels:
             x_BCTHW = with_coordinates(x_BCTHW)
         return self.dit(x_BCTHW, timestep_BK, self.refiner(text_BSF, bias_BS), bias_BS, index_BL)
+
+    def packed(self, clips: Sequence[PackedClip]) -> list[Tensor]:
+        """Return the prediction for each clip of a pack, in one pass (packed.py)."""
+        return model_packed(self, clips)
 
 
 def save_checkpoint(out_dir: Path, step: int, run_key: str, parts: dict[str, dict[str, Tensor]], keep: int) -> Path:

@@ -33,10 +33,10 @@ Weight = Annotated[float, Field(ge=0)]
 # Wan was trained on texts padded with zeros to this many tokens, and attends to all of them.
 TEXT_PAD_TO = 512
 VERSION = 5  # part of the key of a training run: raise it when the same config and data give another model
-# What does not change the numbers of a run, and may differ when it goes on.
+# What does not change the numbers of a run but for the order of sums, and may differ when it goes on.
 SCHEDULING = frozenset(
     {"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened", "allow_uncalibrated",
-     "require_policy", "peak_tflops"}
+     "require_policy", "peak_tflops", "sharding", "activation_checkpointing", "compile"}
 )  # fmt: skip
 TaskName = Literal["t2v", "i2v", "first_last", "extend", "infill", "inpaint"]
 CaptionKind = Literal["short", "dense", "original"]
@@ -93,6 +93,10 @@ class TrainConfig(Frozen):
     shift: Shift = 3.0  # of the times towards noise; chosen, not ablated
     whiten: Share = 0.5  # latents are divided by std ** whiten: 1 gives every channel unit variance, 0 keeps energies
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    # full: parameters, gradients, averages and optimizer states are shared out over the ranks (sharding.py)
+    sharding: Literal["none", "full"] = "none"
+    activation_checkpointing: Literal["none", "full"] = "none"  # full: the backward pass computes every block again
+    compile: bool = False  # torch.compile, block by block
     checkpoint_every: Positive = 500
     keep: Positive = 2
     log_every: Positive = 1

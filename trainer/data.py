@@ -35,7 +35,7 @@ class Group:
     Times and known are of tokens, (B, T, h, w), where a clip of the group is inpainted.
 
     `captions` are the kinds of the clips' captions, "empty" where there is none or it was dropped; `fell_back`
-    where a kind was drawn that the clip does not have.
+    where a kind was drawn that the clip does not have. `pack` is the group's, among those of its rank.
     """
 
     clip_ids: list[str]
@@ -48,6 +48,7 @@ class Group:
     weight_B: Tensor
     text_BSF: Tensor
     text_bias_BS: Tensor
+    pack: int = 0
 
     def to(self, device: torch.device) -> Group:
         """Return the group with its tensors on a device."""
@@ -242,7 +243,7 @@ class TrainingData:
         shared_evenly(self.config, world)
         packs = self.packs(step)[rank::world]
         self.dataset.warm(row for pack in packs for row, _ in pack)
-        return [group for pack in packs for group in self.groups(pack)]
+        return [replace(group, pack=place) for place, pack in enumerate(packs) for group in self.groups(pack)]
 
     def balance(self, step: int, ranks: int | None = None) -> dict[str, float]:
         """Return how well a step is packed.

@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from trainer.config import TrainConfig
 from trainer.muon import Muon
+from trainer.sharding import put
 
 # A second-moment memory of 100 steps, for runs of hundreds or thousands of steps. Chosen, not ablated.
 _BETAS = (0.9, 0.99)
@@ -48,13 +50,15 @@ def make_optimizers(
     ]  # fmt: skip
     rest = [name for name in named if name not in set(hidden)]
     maps = [name for name in rest if named[name].ndim > 1 and named[name].shape[0] > 1]
-    scales = [name for name in rest if name not in set(maps)]
+    # What is sharded and what is not cannot be moved in one fused call.
+    scales = [name for name in rest if name not in set(maps) and not isinstance(named[name], DTensor)]
+    shards = [name for name in rest if name not in set(maps + scales)]
     groups: list[dict[str, Any]] = [
-        {"params": [named[name] for name in maps], "weight_decay": config.weight_decay},
-        {"params": [named[name] for name in scales], "weight_decay": 0.0},
+        {"params": [named[name] for name in names], "weight_decay": decay}
+        for names, decay in ((maps, config.weight_decay), (scales, 0.0), (shards, 0.0))
     ]
     adamw = torch.optim.AdamW(groups, lr=config.lr, betas=_BETAS, fused=True)
-    made = {"adamw": NamedOptimizer(adamw, maps + scales)}
+    made = {"adamw": NamedOptimizer(adamw, maps + scales + shards)}
     if hidden:
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         muon = Muon([named[name] for name in hidden], config.lr, weight_decay=config.weight_decay, dtype=dtype)
@@ -72,13 +76,19 @@ def optimizer_tensors(optimizers: dict[str, NamedOptimizer]) -> dict[str, Tensor
 
 
 def restore_optimizers(optimizers: dict[str, NamedOptimizer], tensors: dict[str, Tensor]) -> None:
-    """Undo `optimizer_tensors`."""
+    """Undo `optimizer_tensors`; of whole tensors, a sharded parameter's state is a shard again."""
     for kind, made in optimizers.items():
         numbers = {name: number for number, name in enumerate(made.names)}
+        params = [param for group in made.optimizer.param_groups for param in group["params"]]
         state: dict[int, dict[str, Any]] = {}
         for key, value in tensors.items():
             owner, name, field = key.split("/")
             if owner == kind:
+                param = params[numbers[name]]
+                if isinstance(param, DTensor) and value.shape == param.shape:
+                    shard = torch.zeros_like(param)
+                    put(shard, value)
+                    value = shard
                 state.setdefault(numbers[name], {})[field] = value
         groups = made.optimizer.state_dict()["param_groups"]
         made.optimizer.load_state_dict({"state": state, "param_groups": groups})

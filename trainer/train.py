@@ -97,8 +97,10 @@ def train(
         _begin_files(out_dir, data, run, trainer.done)
     with _Signals() as signals:
         loss, stopped_by = _take_steps(trainer, out_dir, run["run_key"], signals, on_step)
-        if ranks.first and stopped_by is None and not is_exported(out_dir, run["run_key"], trainer.done):
-            export_model(out_dir, trainer.averaged().cpu(), run["run_key"], trainer.done)
+        if stopped_by is None and not ranks.told(is_exported(out_dir, run["run_key"], trainer.done)):
+            average = trainer.full_average()
+            if average is not None:
+                export_model(out_dir, average, run["run_key"], trainer.done)
         ranks.wait()  # a launcher ends the others as soon as one has ended
     return TrainResult(out_dir, trainer.done, loss, stopped_by)
 
@@ -202,7 +204,7 @@ def _take_steps(
             if on_step is not None and ranks.first:
                 on_step(record)
             caught = int(max(number for (number,) in ranks.gather([signals.caught or 0])))
-            if ranks.first and (trainer.done % config.checkpoint_every == 0 or last or caught):
+            if trainer.done % config.checkpoint_every == 0 or last or caught:
                 trainer.save(out_dir, run_key)
             if caught:
                 break
