@@ -46,7 +46,7 @@ class Model(nn.Module):
 
     def packed(self, clips: Sequence[PackedClip]) -> list[Tensor]:
         """Return the prediction for each clip of a pack, in one pass (packed.py)."""
-        return model_packed(self, clips)
+        return [out.clone() for out in model_packed(self, clips)]  # no views: FSDP2 hooks what comes out
 
 
 def save_checkpoint(out_dir: Path, step: int, run_key: str, parts: dict[str, dict[str, Tensor]], keep: int) -> Path:

@@ -35,7 +35,7 @@ from trainer.optimizers import make_optimizers, optimizer_tensors, restore_optim
 from trainer.provenance import EMPTY_TEXT_ID
 from trainer.ranks import Ranks
 from trainer.refiner import Refiner
-from trainer.sharding import clip_gradients, gathered, like, local, placed, put, replicas, sizes, swapped
+from trainer.sharding import clip_gradients, gathered, like, local, placed, put, replicas, sizes, swapped, whole
 
 # Early averages would remember the random start: the decay grows as (1 + step) / (10 + step) up to `ema`, the usual
 # ramp. Chosen, not ablated.
@@ -214,14 +214,14 @@ class Trainer:
 
     def full_average(self) -> Model | None:
         """Return a whole model with the averaged weights, on CPU, on the first rank; all must ask together."""
-        with self.ranks.computing():
-            values = gathered(dict(zip(self.names, self.ema, strict=True)), self.ranks)
-        if not self.ranks.first:
-            return None
-        with torch.device("meta"):
-            model = like(sizes(self.model))
-        model.load_state_dict(values, strict=True, assign=True)
-        return model.eval()
+        model = like(sizes(self.model)).eval() if self.ranks.first else None
+        into = dict(model.named_parameters()) if model else {}
+        for name, average in zip(self.names, self.ema, strict=True):
+            with self.ranks.computing():
+                value = whole(average)
+            if model:
+                put(into[name], value)
+        return model
 
 
 def build_model(data: TrainingData, config: TrainConfig) -> Model:

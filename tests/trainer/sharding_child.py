@@ -1,0 +1,96 @@
+"""What each rank of test_sharding.py does: `python -m tests.trainer.sharding_child DATASET FOLDER RUN`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch.distributed.tensor import DTensor
+
+from curate.dataset.reader import Dataset
+from tests.trainer.ranks_child import SETTINGS
+from trainer.config import TrainConfig
+from trainer.data import Group, TrainingData
+from trainer.loop import Trainer
+from trainer.muon import orthogonalised_shards
+from trainer.ranks import Ranks, joined
+from trainer.sharding import gathered, put
+from trainer.train import train
+
+# An odd width of the MLP: ranks have unequal shares of its rows.
+MODEL = {**SETTINGS.dims.model_dump(), "ffn_dim": 33}
+HELD_OUT = 3
+
+
+def settings(**changes) -> TrainConfig:
+    known = SETTINGS.model_dump(exclude_none=True)
+    return TrainConfig.model_validate({**known, "model": MODEL, "eval_clips": HELD_OUT, "sharding": "full", **changes})
+
+
+def ready(dataset: Path, ranks: Ranks, precision: str = "fp32", **changes) -> Trainer:
+    """A trainer whose output is not zero, so that every parameter has a gradient."""
+    config = settings(**changes)
+    trainer = Trainer(TrainingData(Dataset(dataset), config), config, precision, ranks)
+    last = dict(zip(trainer.names, trainer.params, strict=True))["dit.proj_out.weight"]
+    put(last, 0.1 * torch.randn(last.shape, generator=torch.Generator().manual_seed(1)))
+    return trainer
+
+
+def gradients(trainer: Trainer, step: int, groups: list[Group]) -> dict[str, torch.Tensor]:
+    """The clipped gradients of a step, whole, by name: on the first rank."""
+    for param in trainer.params:
+        param.grad = None
+    trainer.gradients(step, groups)
+    named = zip(trainer.names, trainer.params, strict=True)
+    return {k: v.clone() for k, v in gathered({n: p.grad for n, p in named if p.grad is not None}, trainer.ranks).items()}
+
+
+def several(trainer: Trainer) -> dict:
+    """Losses of some steps, with a validation between them, after which no old value may be left in a gathered layer."""
+    losses = [trainer.step(step)["loss"] for step in range(3)]
+    found = trainer.evaluate()["curve"]
+    return {"losses": losses + [trainer.step(step)["loss"] for step in range(3, 5)], "curve": found}
+
+
+def main(dataset: Path, folder: Path, run: Path) -> None:
+    """Leave FOLDER/RANK.json and, from the first rank, tensors; take the run in RUN on to its end."""
+    with joined() as ranks:
+        torch.set_num_threads(1)
+
+        def leave(name: str, tensors: dict[str, torch.Tensor]) -> None:
+            if ranks.first:
+                save_file({key: value.contiguous() for key, value in tensors.items()}, folder / f"{name}.safetensors")
+
+        trainer = ready(dataset, ranks)
+        leave("shared", gradients(trainer, 2, trainer.made(2)))
+        # All packs on the first rank, two at a time, and none on the second: it takes passes of nothing.
+        alone = trainer.data.step(2)
+        there = [replace(group, pack=group.pack // 2) for group in alone] if ranks.first else []
+        leave("uneven", gradients(trainer, 2, there))
+        trainer.model.dit.recompute = True
+        leave("recomputed", gradients(trainer, 2, trainer.made(2)))
+        trainer.model.dit.recompute = False
+        facts: dict = {"muon": several(trainer)}
+        leave("ema", gathered(dict(zip(trainer.names, trainer.ema, strict=True)), ranks))
+        average = trainer.full_average()
+        leave("average", dict(average.state_dict()) if average else {})
+        facts["average"] = average is not None
+        facts["sharded"] = [name for name, p in zip(trainer.names, trainer.params, strict=True) if isinstance(p, DTensor)]
+        facts["numbers"] = sum(p.to_local().numel() for p in trainer.params if isinstance(p, DTensor))
+        facts["adamw"] = several(ready(dataset, ranks, optimizer="adamw"))
+        facts["bf16"] = several(ready(dataset, ranks, "bf16", activation_checkpointing="full"))
+        matrices = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(2))
+        rows = matrices.chunk(2, dim=1)[ranks.rank]
+        group = torch.distributed.group.WORLD
+        assert group is not None
+        save_file({"rows": orthogonalised_shards(rows, 5, group).contiguous()}, folder / f"rows-{ranks.rank}.safetensors")
+        facts["steps"] = train(dataset, run, settings(), ranks=ranks).steps
+        (folder / f"{ranks.rank}.json").write_text(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))
