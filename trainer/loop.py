@@ -208,8 +208,8 @@ class Trainer:
         floor = channel_floor(channel_eigenvalues(latents), np.array(GRID_TIMES))
         return {"loss": float(np.mean(curve)), "curve": curve, "channel_floor": float(floor.mean())}
 
-    def averaged_weights(self) -> AbstractContextManager[None]:
-        """The model has the averaged weights within, its own after; `ema` has its own meanwhile."""
+    def averaged_weights(self) -> AbstractContextManager[Model]:
+        """Lend the model with the averaged weights in place of its own, which `ema` holds meanwhile: nothing is saved."""
         return swapped(self.model, self.params, self.ema)
 
     def full_average(self) -> Model | None:

@@ -129,16 +129,18 @@ def clip_gradients(params: Sequence[nn.Parameter], most: float) -> float:
 
 
 @contextmanager
-def swapped(model: nn.Module, params: Sequence[nn.Parameter], others: Sequence[Tensor]) -> Iterator[None]:
+def swapped(model: Model, params: Sequence[nn.Parameter], others: Sequence[Tensor]) -> Iterator[Model]:
     """Give a model other values, in place, and its own back after; `others` hold its own meanwhile.
 
     Only one parameter more is in memory. A sharded model lets go of what it has gathered: that has the old values.
     """
     _swap(model, params, others)
+    model.eval()
     try:
-        yield
+        yield model
     finally:
         _swap(model, params, others)
+        model.train()
 
 
 @torch.no_grad()
