@@ -209,7 +209,7 @@ class Trainer:
         return {"loss": float(np.mean(curve)), "curve": curve, "channel_floor": float(floor.mean())}
 
     def averaged_weights(self) -> AbstractContextManager[Model]:
-        """Lend the model with the averaged weights in place of its own, which `ema` holds meanwhile: nothing is saved."""
+        """Lend the model with the averaged weights in place of its own, which `ema` holds: nothing may be saved."""
         return swapped(self.model, self.params, self.ema)
 
     def full_average(self) -> Model | None:

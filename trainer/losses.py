@@ -26,13 +26,12 @@ def group_loss(model: Model, group: Group, objective: str, precision: str) -> tu
     return _squares(group, prediction, objective)
 
 
-def pack_loss(
-    model: Model, groups: Sequence[Group], objective: str, precision: str, device: torch.device
-) -> Tensor:
+def pack_loss(model: Model, groups: Sequence[Group], objective: str, precision: str, device: torch.device) -> Tensor:
     """Return the weighted squared error of the clips of a pack, which may have none: it is 0 then, after a pass."""
     clips, there = [], []
     for group in groups:
-        words_B = torch.isfinite(group.text_bias_BS).sum(dim=1).tolist()  # asked on CPU: a GPU would have to be waited for
+        # Asked on CPU: a GPU would have to be waited for.
+        words_B = torch.isfinite(group.text_bias_BS).sum(dim=1).tolist()
         there.append(group.to(device))
         given = zip(_noised(there[-1]), there[-1].time_BT, there[-1].text_BSF, words_B, strict=True)
         clips += [PackedClip(latent, TIME_SCALE * time, text[:words]) for latent, time, text, words in given]

@@ -21,7 +21,7 @@ PLAIN_ATTENTION_SCORES = 512 * 512
 
 @dataclass(frozen=True)
 class Passes:
-    """What one pass may hold: clips of each number of tokens, by how many there are at most; `tokens` in all or none."""
+    """What one pass may hold: for each number of tokens the most clips that have it; `clips` or `tokens` in all."""
 
     visits: dict[int, int]
     clips: int | None
@@ -39,7 +39,7 @@ class Passes:
 def tensors_of_rank(dims: Dimensions, world: int) -> Counter[tuple[str, tuple[int, ...]]]:
     """Return how many parameters of each (kind, shape) the first of `world` ranks has where they are sharded.
 
-    It has as many rows of each as any, but for the norms and tables of blocks, which every rank has whole (sharding.py).
+    It has as many rows of each as any; norms and tables of blocks are whole on every rank (sharding.py).
     """
     whole = Counter({("rest", (dims.dim,)): 6 * dims.layers, ("rest", (1, 6, dims.dim)): dims.layers})
     found = Counter(whole)
@@ -80,9 +80,7 @@ def optimizer_work_bytes(dims: Dimensions, optimizer: str, half: bool, world: in
     return most
 
 
-def activation_bytes(
-    dims: Dimensions, tokens: int, clips: int, words: int, half: bool, *, again: bool = False
-) -> int:
+def activation_bytes(dims: Dimensions, tokens: int, clips: int, words: int, half: bool, *, again: bool = False) -> int:
     """Return an estimate of what the forward pass keeps for the backward one, for `clips` clips of L tokens each.
 
     Counted from Block.forward, in numbers a token: of width D in float32 the residual stream (3), plain norms (2),
@@ -104,7 +102,7 @@ def activation_bytes(
     return clips * (blocks + ends)
 
 
-def memory(config: TrainConfig, dims: Dimensions, passes: Passes, words: int, world: int) -> dict[str, int]:
+def memory_of_rank(config: TrainConfig, dims: Dimensions, passes: Passes, words: int, world: int) -> dict[str, int]:
     """Return the bytes of one rank's memory.
 
     The weights are float32 and their own master copy; with bf16, casts of them live as long as the activations. Where

@@ -85,7 +85,7 @@ def orthogonalised(matrices_NRC: Tensor) -> Tensor:
 
 
 def orthogonalised_shards(shards_NrC: Tensor, rows: int, group: dist.ProcessGroup) -> Tensor:
-    """`orthogonalised` of matrices of which each rank has some rows, as `torch.chunk` deals them; returns the same rows.
+    """`orthogonalised` of matrices of which each rank has the rows that `torch.chunk` deals it; returns these rows.
 
     All ranks of the group call it, with the same N and columns.
     """

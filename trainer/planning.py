@@ -8,7 +8,6 @@ Legend: N clips, C channels, T latent frames, H, W; L tokens, S words, D width.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from trainer.config import TrainConfig
 from trainer.counts import Dimensions, dimensions
-from trainer.memory import Passes, memory, optimizer_bytes
+from trainer.memory import Passes, memory_of_rank, optimizer_bytes
 from trainer.mixture import DRAWN, column_weights, stage_weights
 from trainer.schedule import Clips, Schedule, stages_of
 
@@ -179,7 +178,7 @@ def _stages(
             "steps": stage.steps, "clips": len(drawn), "epochs": epochs, "steps_per_epoch": a_epoch,
             "clips_per_step": a_step, "tokens_per_step": tokens / a_epoch, "tokens": round(tokens * epochs),
             "flops": round(float((weights * price[grid_of]).sum()) * epochs),
-            "memory": memory(config, dims, passes, words, world),
+            "memory": memory_of_rank(config, dims, passes, words, world),
             "warnings": _stage_warnings(f"stage {number + 1}: " if len(made) > 1 else "", len(drawn), a_step, epochs),
         })  # fmt: skip
     return found

@@ -17,13 +17,15 @@ from trainer.config import TrainConfig
 from trainer.data import Group, TrainingData
 from trainer.loop import Trainer
 from trainer.muon import orthogonalised_shards
+from trainer.optimizers import optimizer_tensors
 from trainer.ranks import Ranks, joined
-from trainer.sharding import gathered, put
+from trainer.sharding import gathered, local, put
 from trainer.train import train
 
 # An odd width of the MLP: ranks have unequal shares of its rows.
 MODEL = {**SETTINGS.dims.model_dump(), "ffn_dim": 33}
 HELD_OUT = 3
+WEIGHT = "dit.blocks.0.attn1.to_q.weight"
 
 
 def settings(**changes) -> TrainConfig:
@@ -46,14 +48,27 @@ def gradients(trainer: Trainer, step: int, groups: list[Group]) -> dict[str, tor
         param.grad = None
     trainer.gradients(step, groups)
     named = zip(trainer.names, trainer.params, strict=True)
-    return {k: v.clone() for k, v in gathered({n: p.grad for n, p in named if p.grad is not None}, trainer.ranks).items()}
+    found = gathered({name: param.grad for name, param in named if param.grad is not None}, trainer.ranks)
+    return {name: grad.clone() for name, grad in found.items()}
 
 
 def several(trainer: Trainer) -> dict:
-    """Losses of some steps, with a validation between them, after which no old value may be left in a gathered layer."""
+    """Losses of some steps, with a validation between them, after which nothing old may be left in a gathered layer."""
     losses = [trainer.step(step)["loss"] for step in range(3)]
     found = trainer.evaluate()["curve"]
-    return {"losses": losses + [trainer.step(step)["loss"] for step in range(3, 5)], "curve": found}
+    return {"losses": [*losses, trainer.step(3)["loss"]], "curve": found}
+
+
+def types_in_a_pass(trainer: Trainer) -> list[str]:
+    """The types of a linear layer's weight, and of a norm's, while the model runs, and of the weight that is moved."""
+    layer, found = trainer.model.dit.blocks[0].get_submodule("attn1"), []
+
+    def note(linear: torch.nn.Module, given: object, out: object) -> None:
+        found.extend(str(module.get_parameter("weight").dtype) for module in (linear, layer.get_submodule("norm_q")))
+
+    with layer.get_submodule("to_q").register_forward_hook(note):
+        trainer.gradients(0, trainer.made(0))
+    return [*found[:2], str(dict(zip(trainer.names, trainer.params, strict=True))[WEIGHT].dtype)]
 
 
 def main(dataset: Path, folder: Path, run: Path) -> None:
@@ -79,15 +94,20 @@ def main(dataset: Path, folder: Path, run: Path) -> None:
         average = trainer.full_average()
         leave("average", dict(average.state_dict()) if average else {})
         facts["average"] = average is not None
-        facts["sharded"] = [name for name, p in zip(trainer.names, trainer.params, strict=True) if isinstance(p, DTensor)]
-        facts["numbers"] = sum(p.to_local().numel() for p in trainer.params if isinstance(p, DTensor))
+        shards = {n: p for n, p in zip(trainer.names, trainer.params, strict=True) if isinstance(p, DTensor)}
+        facts |= {"sharded": list(shards), "numbers": sum(param.to_local().numel() for param in shards.values())}
+        states = optimizer_tensors(trainer.optimizers).values()
+        facts["bytes"] = {name: sum(local(tensor).nbytes for tensor in tensors)
+                          for name, tensors in (("weights", trainer.params), ("optimizer", states))}  # fmt: skip
         facts["adamw"] = several(ready(dataset, ranks, optimizer="adamw"))
-        facts["bf16"] = several(ready(dataset, ranks, "bf16", activation_checkpointing="full"))
+        half = ready(dataset, ranks, "bf16", activation_checkpointing="full")
+        facts |= {"bf16": several(half), "types": types_in_a_pass(half)}
         matrices = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(2))
         rows = matrices.chunk(2, dim=1)[ranks.rank]
         group = torch.distributed.group.WORLD
         assert group is not None
-        save_file({"rows": orthogonalised_shards(rows, 5, group).contiguous()}, folder / f"rows-{ranks.rank}.safetensors")
+        found = orthogonalised_shards(rows, 5, group).contiguous()
+        save_file({"rows": found}, folder / f"rows-{ranks.rank}.safetensors")
         facts["steps"] = train(dataset, run, settings(), ranks=ranks).steps
         (folder / f"{ranks.rank}.json").write_text(json.dumps(facts))
 

@@ -134,12 +134,14 @@ def allocated_peak(trainer: Trainer, step: int) -> int:
     return int(np.cumsum([event.nbytes() for event in events]).max())
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_activations_are_within_a_factor_of_what_torch_allocates(tmp_path, precision):
+@pytest.mark.parametrize(
+    ("precision", "again"), [("fp32", "none"), ("bf16", "none"), ("fp32", "full"), ("bf16", "full")]
+)
+def test_activations_are_within_a_factor_of_what_torch_allocates(tmp_path, precision, again):
     path = tiny_dataset(tmp_path / "d", ((17, 64),) * 4).path
     settings = config(
         model={"layers": 4, "heads": 4, "head_dim": 24, "ffn_dim": 384, "refiner_dim": 16, "refiner_layers": 1},
-        precision=precision, batch=4, optimizer="adamw", tasks={"t2v": 1.0},
+        precision=precision, batch=4, optimizer="adamw", tasks={"t2v": 1.0}, activation_checkpointing=again,
     )  # fmt: skip
     trainer = Trainer(TrainingData(Dataset(path), settings), settings, precision)
     trainer.step(0)
@@ -149,4 +151,4 @@ def test_activations_are_within_a_factor_of_what_torch_allocates(tmp_path, preci
     measured = allocated_peak(trainer, 1)
     foreseen = memory["activations"] + memory["casts"]
     assert measured / 1.5 < foreseen < measured * 1.5
-    assert memory["activations"] > 4 * memory["weights"]  # it is they that are tested
+    assert memory["activations"] > (4 if again == "none" else 1) * memory["weights"]  # it is they that are tested

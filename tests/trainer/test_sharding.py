@@ -14,10 +14,12 @@ from safetensors.torch import load_file
 from tests.dataset.tiny import tiny_dataset
 from tests.trainer.sharding_child import gradients, ready, settings, several
 from tests.trainer.test_packs import MIXED
+from tests.trainer.test_planning import material
 from tests.trainer.test_ranks import records, two_ranks
 from trainer.exported import MODEL_FILE
 from trainer.losses import pack_loss
 from trainer.muon import orthogonalised
+from trainer.planning import Hardware, forecast
 from trainer.ranks import Ranks
 from trainer.train import train
 
@@ -96,16 +98,28 @@ def test_losses_of_steps_and_validations_are_those_of_one_process(said, left, da
 def test_all_but_norms_and_tables_of_blocks_is_shared_out(said, dataset):
     trainer = ready(dataset, Ranks())
     whole = set(trainer.names) - set(said[0]["sharded"])
-    assert whole == {name for name in trainer.names if name.startswith("dit.blocks") and ("norm" in name or "table" in name)}
+    in_blocks = [name for name in trainer.names if name.startswith("dit.blocks")]
+    assert whole == {name for name in in_blocks if "norm" in name or "table" in name}
     sizes = dict(zip(trainer.names, (param.numel() for param in trainer.params), strict=True))
     total = sum(sizes[name] for name in said[0]["sharded"])
     assert sum(facts["numbers"] for facts in said) == total
     assert max(facts["numbers"] for facts in said) < 0.52 * total
 
 
-def test_bf16_runs_and_is_near(said, dataset):
+def test_the_plan_knows_what_a_rank_holds(said, dataset):
+    foreseen = forecast(settings(), material(dataset), Hardware.of(2, None, 1.0, 0.5))["stages"][0]["memory"]
+    for name in ("weights", "optimizer"):
+        assert foreseen[name] == max(facts["bytes"][name] for facts in said), name
+    assert foreseen["gathered"] > 0
+    whole = forecast(settings(sharding="none"), material(dataset), Hardware.of(2, None, 1.0, 0.5))
+    assert whole["stages"][0]["memory"]["weights"] > 1.9 * foreseen["weights"]
+    assert whole["stages"][0]["memory"]["gathered"] == 0
+
+
+def test_in_bf16_linear_layers_travel_in_bf16_norms_and_masters_stay_float32(said, dataset):
     assert said[0]["bf16"] == said[1]["bf16"]
     wanted = several(ready(dataset, Ranks(), "bf16"))
+    assert said[0]["types"] == ["torch.bfloat16", "torch.float32", "torch.float32"]
     assert said[0]["bf16"]["losses"] == pytest.approx(wanted["losses"], rel=2e-2)
 
 
