@@ -29,8 +29,8 @@ WEIGHT = "dit.blocks.0.attn1.to_q.weight"
 
 
 def settings(**changes) -> TrainConfig:
-    known = SETTINGS.model_dump(exclude_none=True)
-    return TrainConfig.model_validate({**known, "model": MODEL, "eval_clips": HELD_OUT, "sharding": "full", **changes})
+    known = {**SETTINGS.model_dump(exclude_none=True), "model": MODEL, "eval_clips": HELD_OUT, "sharding": "full"}
+    return TrainConfig.model_validate({**known, "steps": 6, "checkpoint_every": 2, **changes})
 
 
 def ready(dataset: Path, ranks: Ranks, precision: str = "fp32", **changes) -> Trainer:

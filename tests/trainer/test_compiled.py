@@ -11,6 +11,8 @@ from tests.trainer.sharding_child import gradients, ready
 from tests.trainer.test_packs import MIXED
 from trainer.ranks import Ranks
 
+# Dynamo looks at every input's gradient, and torch warns of that.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")]
 TASKS = {"t2v": 0.4, "extend": 0.3, "inpaint": 0.3}
 
 
@@ -19,7 +21,6 @@ def furthest(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) ->
     return max(float((found[name] - value).abs().max()) for name, value in wanted.items())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("packed", [False, True])
 def test_clips_of_other_lengths_are_no_reason_to_compile_again(tmp_path, packed):
     """Traced and guarded as ever, but not made machine code of, which would take minutes."""
@@ -40,7 +41,6 @@ def test_clips_of_other_lengths_are_no_reason_to_compile_again(tmp_path, packed)
     assert len({tuple(group.clean_BCTHW.shape) for step in range(6) for group in plain.made(step)}) > 5
 
 
-@pytest.mark.slow
 def test_compiled_blocks_give_the_same_gradients_in_float32(tmp_path):
     dataset = tiny_dataset(tmp_path / "d", ((9, 32),) * 8).path
     plain, compiled = (ready(dataset, Ranks(), compile=how, tasks={"t2v": 1}) for how in (False, True))
