@@ -120,5 +120,8 @@ class Attention(nn.Module):
             query, key = rotate(query, positions), rotate(key, positions)
         query, key = query.to(value.dtype), key.to(value.dtype)
         packed = segments is not None
-        out_BNLd = attend_pack(query, key, value, segments) if packed else attend(query, key, value, bias_BS)
+        if packed:
+            out_BNLd = attend_pack(query, key, value, segments)  # pyright: ignore[reportCallIssue]
+        else:
+            out_BNLd = attend(query, key, value, bias_BS)
         return self.to_out[0](out_BNLd.transpose(1, 2).flatten(2))

@@ -41,8 +41,9 @@ def tensors_of_rank(dims: Dimensions, world: int) -> Counter[tuple[str, tuple[in
 
     It has as many rows of each as any; norms and tables of blocks are whole on every rank (sharding.py).
     """
-    whole = Counter({("rest", (dims.dim,)): 6 * dims.layers, ("rest", (1, 6, dims.dim)): dims.layers})
-    found = Counter(whole)
+    whole: Counter[tuple[str, tuple[int, ...]]] = Counter()
+    whole["rest", (dims.dim,)], whole["rest", (1, 6, dims.dim)] = 6 * dims.layers, dims.layers
+    found = whole.copy()
     for (kind, (rows, *rest)), count in (dims.tensors() - whole).items():
         found[kind, (-(-rows // world), *rest)] += count
     return found

@@ -11,8 +11,12 @@ from tests.trainer.sharding_child import gradients, ready
 from tests.trainer.test_packs import MIXED
 from trainer.ranks import Ranks
 
-# Dynamo looks at every input's gradient, and torch warns of that.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")]
+# Dynamo looks at every input's gradient, and torch warns of that; rotations are complex, and stay as they are.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
+    pytest.mark.filterwarnings("ignore:Torchinductor does not support code generation for complex"),
+]
 TASKS = {"t2v": 0.4, "extend": 0.3, "inpaint": 0.3}
 
 
