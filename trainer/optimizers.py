@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from trainer.muon import Muon
 
 # A second-moment memory of 100 steps, for runs of hundreds or thousands of steps. Chosen, not ablated.
 _BETAS = (0.9, 0.99)
+_FIELDS = {"adamw": ("step", "exp_avg", "exp_avg_sq"), "muon": ("momentum",)}
 # Input and output maps are not hidden matrices: their rows are channels with meanings and sizes of their own.
 _NOT_HIDDEN = ("patch_embedding", "proj_out", "refiner.project", "time_embedder.linear_1")
 
@@ -68,6 +70,21 @@ def optimizer_tensors(optimizers: dict[str, NamedOptimizer]) -> dict[str, Tensor
     for kind, made in optimizers.items():
         for number, entry in made.optimizer.state_dict()["state"].items():
             tensors |= {f"{kind}/{made.names[number]}/{field}": value for field, value in entry.items()}
+    return tensors
+
+
+def blank_states(optimizers: dict[str, NamedOptimizer], names: Iterable[str]) -> dict[str, Tensor]:
+    """Return zeros for the whole states of the parameters that these names (of `optimizer_tensors`) are about.
+
+    A parameter that no step has used yet has no state; names of none of the optimizers' parameters are passed over.
+    """
+    with_state, tensors = {name.rpartition("/")[0] for name in names}, {}
+    for kind, made in optimizers.items():
+        params = [param for group in made.optimizer.param_groups for param in group["params"]]
+        for name, param in zip(made.names, params, strict=True):
+            for field in _FIELDS[kind] if f"{kind}/{name}" in with_state else ():
+                blank = torch.zeros((), device=param.device) if field == "step" else torch.zeros_like(param.detach())
+                tensors[f"{kind}/{name}/{field}"] = blank
     return tensors
 
 

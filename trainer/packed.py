@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from trainer.attention import Segments
-from trainer.checkpoint import Model
 from trainer.dit import Spread, WanDit
 from trainer.flow import token_times
 from trainer.grid import with_coordinates
+from trainer.model import Model
 from trainer.rope import rotations
 
 
