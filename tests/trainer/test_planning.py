@@ -66,7 +66,7 @@ def test_checkpoints_and_steady_memory_are_exact(dataset, tmp_path, optimizer):
             trainer.save(checkpoints)
     files = [path.stat().st_size for path in (tmp_path / "checkpoints").rglob("*.safetensors")]
     held = seen["disk"]["checkpoint"] * seen["disk"]["checkpoints_kept"]
-    headers = 200 * 4 * len(trainer.params) * 2  # a name, a shape and a place of each tensor
+    headers = 350 * 4 * len(trainer.params) * 2  # a name twice, a shape and places of each tensor
     assert held < sum(files) < held + headers
     assert seen["disk"]["checkpoints"] == 3 * seen["disk"]["checkpoint"]
 
