@@ -57,7 +57,7 @@ class Checkpoints:
         self.folder, self.run_key, self._ranks = out_dir / "checkpoints", run_key, ranks
         self._keep, self._keep_every = keep, keep_every
         # Of its own: the writing thread must not speak in between what the ranks say to each other in training.
-        self._group = dist.new_group(backend="gloo", timeout=PATIENCE) if ranks.world > 1 else None
+        self._group: Any = dist.new_group(backend="gloo", timeout=PATIENCE) if ranks.world > 1 else None
         cuda = ranks.device.type == "cuda"
         self._stager = DefaultStager(StagingOptions(cuda, False, False, cuda))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")

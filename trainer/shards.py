@@ -17,14 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, futures
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
 from torch.distributed.checkpoint.planner import SavePlan, SavePlanner
-from torch.distributed.checkpoint.storage import WriteResult
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.checkpoint.storage import StorageWriter, WriteResult
 
 from curate.errors import StageCrashed, StorageError
 from trainer.durable import synced_sha256
@@ -50,13 +53,13 @@ def write(work: Path, parts: Parts, group: Group, clear: Clear, commit: Commit) 
     all are durable. Raises on every rank: StorageError when the disk refuses one, StageCrashed when one has ended.
     """
     with _told_plainly(f"cannot write {work}"):
-        dcp.save(dict(parts), storage_writer=_Writer(work, clear, commit), process_group=group, no_dist=group is None)
+        save(dict(parts), storage_writer=_Writer(work, clear, commit), process_group=group, no_dist=group is None)
 
 
 def described(folder: Path) -> dict[str, TensorStorageMetadata]:
     """Return what the files of a folder hold: the whole shape and the type of each tensor, by name."""
     try:
-        metadata = dcp.HuggingFaceStorageReader(str(folder)).read_metadata()
+        metadata = HuggingFaceStorageReader(str(folder)).read_metadata()
     except (OSError, SafetensorError) as error:
         raise StorageError(f"cannot read {folder}: {error}") from error
     return {name: what for name, what in metadata.state_dict_metadata.items()
@@ -68,11 +71,11 @@ def read(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     wanted: dict[str, Any] = {name: tensor.detach() for name, tensor in tensors.items()}
     with warnings.catch_warnings(), _told_plainly(f"cannot read {folder}"):
         quiet()
-        reader = dcp.HuggingFaceStorageReader(str(folder))
-        dcp.load(wanted, storage_reader=reader, planner=dcp.DefaultLoadPlanner(False, False), no_dist=True)
+        reader = HuggingFaceStorageReader(str(folder))
+        load(wanted, storage_reader=reader, planner=DefaultLoadPlanner(False, False), no_dist=True)
 
 
-class _Writer(dcp.StorageWriter):
+class _Writer(StorageWriter):
     """Writes what DCP's reader of safetensors reads; `clear` and `commit` are the first rank's.
 
     DCP has a writer, too, but that one makes a file's bytes in memory and keeps all threads waiting meanwhile.
