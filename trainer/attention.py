@@ -119,9 +119,8 @@ class Attention(nn.Module):
         if positions is not None:
             query, key = rotate(query, positions), rotate(key, positions)
         query, key = query.to(value.dtype), key.to(value.dtype)
-        packed = segments is not None
-        if packed:
-            out_BNLd = attend_pack(query, key, value, segments)  # pyright: ignore[reportCallIssue]
-        else:
+        if segments is None:
             out_BNLd = attend(query, key, value, bias_BS)
+        else:  # pyright does not see through `disable`
+            out_BNLd = attend_pack(query, key, value, segments)  # pyright: ignore[reportCallIssue]
         return self.to_out[0](out_BNLd.transpose(1, 2).flatten(2))

@@ -36,7 +36,7 @@ VERSION = 5  # part of the key of a training run: raise it when the same config 
 # What does not change the numbers of a run but for the order of sums, and may differ when it goes on.
 SCHEDULING = frozenset(
     {"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened", "allow_uncalibrated",
-     "require_policy", "peak_tflops", "sharding", "activation_checkpointing", "compile"}
+     "require_policy", "peak_tflops", "keep_every", "sharding", "activation_checkpointing", "compile"}
 )  # fmt: skip
 TaskName = Literal["t2v", "i2v", "first_last", "extend", "infill", "inpaint"]
 CaptionKind = Literal["short", "dense", "original"]
@@ -98,7 +98,8 @@ class TrainConfig(Frozen):
     activation_checkpointing: Literal["none", "full"] = "none"  # full: the backward pass computes every block again
     compile: bool = False  # torch.compile, block by block
     checkpoint_every: Positive = 500
-    keep: Positive = 2
+    keep: Positive = 2  # the newest
+    keep_every: Positive | None = None  # those of each so many steps are kept for ever
     log_every: Positive = 1
     eval_every: Annotated[int, Field(ge=0)] = 0
     eval_clips: Annotated[int, Field(ge=0)] = 0  # held out of training
@@ -131,6 +132,12 @@ class TrainConfig(Frozen):
         total = sum(stage.steps for stage in self.stages)
         if self.stages and total != self.steps:
             raise ValueError(f"the steps of the stages add up to {total}, and steps is {self.steps}")
+        return self
+
+    @model_validator(mode="after")
+    def _kept(self) -> TrainConfig:
+        if self.keep_every is not None and self.keep_every % self.checkpoint_every:
+            raise ValueError(f"keep_every {self.keep_every} is no multiple of checkpoint_every {self.checkpoint_every}")
         return self
 
     @model_validator(mode="after")

@@ -18,8 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from curate.errors import SpecError
-from trainer.checkpoint import Model, storing, sync_dir, synced_sha256, write_json
 from trainer.dit import DitConfig, WanDit
+from trainer.durable import storing, sync_dir, synced_sha256, write_json
+from trainer.model import Model
 from trainer.parity import parity
 from trainer.provenance import files_sha256
 from trainer.refiner import Refiner

@@ -22,20 +22,22 @@ from torch import Tensor
 
 from curate.errors import RushesError
 from trainer import flow
-from trainer.checkpoint import Model, load_newest, save_checkpoint
+from trainer.checkpoint import Checkpoints
 from trainer.config import CaptionKind, TrainConfig
 from trainer.data import Group, TrainingData
 from trainer.dit import DitConfig, WanDit, initialise
+from trainer.drawn import digest, word_sums
 from trainer.flops import measured_peak, step_flops
 from trainer.grid import CHANNELS
 from trainer.imported import load_wan
 from trainer.losses import group_loss, pack_loss
 from trainer.metrics import GRID_TIMES, channel_eigenvalues, channel_floor
-from trainer.optimizers import make_optimizers, optimizer_tensors, restore_optimizers
+from trainer.model import Model
+from trainer.optimizers import blank_states, make_optimizers, optimizer_tensors, restore_optimizers
 from trainer.provenance import EMPTY_TEXT_ID
 from trainer.ranks import Ranks
 from trainer.refiner import Refiner
-from trainer.sharding import clip_gradients, gathered, like, local, placed, put, replicas, sizes, swapped, whole
+from trainer.sharding import clip_gradients, like, local, placed, put, replicas, sizes, swapped, whole
 
 # Early averages would remember the random start: the decay grows as (1 + step) / (10 + step) up to `ema`, the usual
 # ramp. Chosen, not ablated.
@@ -67,29 +69,23 @@ class Trainer:
         self.optimizers = make_optimizers(named, config, precision)
         self.done = 0
 
-    def resume(self, out_dir: Path, run_key: str) -> int:
-        """Load the newest checkpoint, if any; return the number of steps done."""
-        found = load_newest(out_dir, run_key)
-        if found is None:
-            return 0
-        self.done, parts = found
-        for name, param, average in zip(self.names, self.params, self.ema, strict=True):
-            put(param, parts["weights"][name])
-            put(average, parts["ema"][name])
-        restore_optimizers(self.optimizers, parts["optimizer"])
+    def resume(self, checkpoints: Checkpoints) -> int:
+        """Load the newest checkpoint, if any; return the number of steps done. All ranks together."""
+        saved = checkpoints.newest()
+        if saved is not None:
+            states = blank_states(self.optimizers, saved.names("optimizer"))
+            checkpoints.load(saved, self._parts(states))
+            restore_optimizers(self.optimizers, states)
+            self.done = saved.step
         return self.done
 
-    def save(self, out_dir: Path, run_key: str) -> None:
-        """Write a checkpoint of the steps done: the first rank does, of what all together gather for it."""
-        parts = {
-            "weights": dict(zip(self.names, self.params, strict=True)),
-            "ema": dict(zip(self.names, self.ema, strict=True)),
-            "optimizer": optimizer_tensors(self.optimizers),
-        }
-        with self.ranks.computing():
-            found = {part: gathered(tensors, self.ranks) for part, tensors in parts.items()}
-        if self.ranks.first:
-            save_checkpoint(out_dir, self.done, run_key, found, self.config.keep)
+    def save(self, checkpoints: Checkpoints) -> None:
+        """Begin to write a checkpoint of the steps done. All ranks together."""
+        checkpoints.save(self.done, self._parts(optimizer_tensors(self.optimizers)))
+
+    def _parts(self, states: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+        weights, averages = (dict(zip(self.names, tensors, strict=True)) for tensors in (self.params, self.ema))
+        return {"weights": weights, "ema": averages, "optimizer": states}
 
     def step(self, step: int, groups: list[Group] | None = None) -> dict[str, Any]:
         """Take one step (counted from 0), of groups that are made now unless given; return its log record.
@@ -148,15 +144,16 @@ class Trainer:
     def counts(self, step: int, groups: list[Group]) -> dict[str, Any]:
         """Return what a step's log record counts, over all ranks."""
         kinds = Counter(kind for group in groups for kind in group.captions)
-        tokens, flops, fell_back, *captions = map(int, self.ranks.total([
+        tokens, flops, fell_back, *rest = map(int, self.ranks.total([
             sum(g.clean_BCTHW[:, 0].numel() for g in groups) // math.prod(self.config.dims.patch),
             sum(self.group_flops(group) for group in groups),
             sum(fell for group in groups for fell in group.fell_back),
-            *(kinds[kind] for kind in _CAPTIONS),
+            *(kinds[kind] for kind in _CAPTIONS), *word_sums(groups),
         ]))  # fmt: skip
         return {
             "tokens": tokens, "flops": flops, "fell_back": fell_back,
-            "captions": {kind: count for kind, count in sorted(zip(_CAPTIONS, captions, strict=True)) if count},
+            "captions": {kind: count for kind, count in sorted(zip(_CAPTIONS, rest, strict=False)) if count},
+            "drawn": digest(rest[len(_CAPTIONS) :]),
             **{name: round(share, 5) for name, share in self.data.balance(step).items()},
         }  # fmt: skip
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from trainer import flow
-from trainer.checkpoint import Model
 from trainer.data import Group
 from trainer.dit import TIME_SCALE
+from trainer.model import Model
 from trainer.packed import PackedClip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 
 import numpy as np
@@ -41,6 +42,13 @@ def channel_eigenvalues(clips_CTHW: list[np.ndarray]) -> np.ndarray:
     if values.shape[1] < 2:
         return np.zeros(values.shape[0])
     return np.linalg.eigvalsh(np.cov(values.astype(np.float64)))
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes held so far: by torch on a CUDA device, else by the process, with its files' pages."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # KiB on Linux
 
 
 def faster_precision() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,10 @@ from torch.distributed.tensor import DTensor
 
 from trainer.config import TrainConfig
 from trainer.muon import Muon
-from trainer.sharding import put
 
 # A second-moment memory of 100 steps, for runs of hundreds or thousands of steps. Chosen, not ablated.
 _BETAS = (0.9, 0.99)
+_FIELDS = {"adamw": ("step", "exp_avg", "exp_avg_sq"), "muon": ("momentum",)}
 # Input and output maps are not hidden matrices: their rows are channels with meanings and sizes of their own.
 _NOT_HIDDEN = ("patch_embedding", "proj_out", "refiner.project", "time_embedder.linear_1")
 
@@ -75,20 +76,29 @@ def optimizer_tensors(optimizers: dict[str, NamedOptimizer]) -> dict[str, Tensor
     return tensors
 
 
+def blank_states(optimizers: dict[str, NamedOptimizer], names: Iterable[str]) -> dict[str, Tensor]:
+    """Return zeros for the whole states of the parameters that these names (of `optimizer_tensors`) are about.
+
+    A parameter that no step has used yet has no state; names of none of the optimizers' parameters are passed over.
+    """
+    with_state, tensors = {name.rpartition("/")[0] for name in names}, {}
+    for kind, made in optimizers.items():
+        params = [param for group in made.optimizer.param_groups for param in group["params"]]
+        for name, param in zip(made.names, params, strict=True):
+            for field in _FIELDS[kind] if f"{kind}/{name}" in with_state else ():
+                blank = torch.zeros((), device=param.device) if field == "step" else torch.zeros_like(param.detach())
+                tensors[f"{kind}/{name}/{field}"] = blank
+    return tensors
+
+
 def restore_optimizers(optimizers: dict[str, NamedOptimizer], tensors: dict[str, Tensor]) -> None:
-    """Undo `optimizer_tensors`; of whole tensors, a sharded parameter's state is a shard again."""
+    """Undo `optimizer_tensors`."""
     for kind, made in optimizers.items():
         numbers = {name: number for number, name in enumerate(made.names)}
-        params = [param for group in made.optimizer.param_groups for param in group["params"]]
         state: dict[int, dict[str, Any]] = {}
         for key, value in tensors.items():
             owner, name, field = key.split("/")
             if owner == kind:
-                param = params[numbers[name]]
-                if isinstance(param, DTensor) and value.shape == param.shape:
-                    shard = torch.zeros_like(param)
-                    put(shard, value)
-                    value = shard
                 state.setdefault(numbers[name], {})[field] = value
         groups = made.optimizer.state_dict()["param_groups"]
         made.optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -144,10 +144,13 @@ def _disk(config: TrainConfig, dims: Dimensions, data: Material) -> dict[str, An
     """
     latents = 2 * int(data.shapes_N4.prod(axis=1).sum())
     saves = -(-config.steps // config.checkpoint_every)
+    newest = [min(number * config.checkpoint_every, config.steps) for number in range(saves, 0, -1)[: config.keep]]
+    for_ever = range(config.keep_every, config.steps + 1, config.keep_every) if config.keep_every else range(0)
+    kept = len(newest) + len(for_ever) - sum(step in for_ever for step in newest)
     one = 2 * 4 * dims.parameters + optimizer_bytes(dims, config.optimizer)
     return {
         "latents": latents, "texts": data.text_bytes, "copies": 2, "checkpoint": one,
-        "checkpoints_kept": min(saves, config.keep), "checkpoints": min(saves, config.keep + 1) * one,
+        "checkpoints_kept": kept, "checkpoints": min(saves, kept + 1) * one,
         "model": 4 * dims.parameters,
     }  # fmt: skip
 

@@ -24,7 +24,7 @@ from curate.errors import SpecError, StageCrashed
 
 # How long a rank waits for one that has not come yet, or does not answer: it may be writing a checkpoint. That another
 # one has ended is noticed at once on CPU; elsewhere torchrun ends this one.
-_PATIENCE = timedelta(minutes=30)
+PATIENCE = timedelta(minutes=30)
 
 # Numbers of a message of gradients: 64 MiB in float32, more would only take memory.
 _BUCKET = 1 << 24
@@ -102,15 +102,6 @@ class Ranks:
         self.gather([0.0])
 
     @contextmanager
-    def first_alone(self) -> Iterator[None]:
-        """The first rank runs the body, then the others: for what may change files that all read."""
-        if not self.first:
-            self.wait()
-        yield
-        if self.first:
-            self.wait()
-
-    @contextmanager
     def computing(self) -> Iterator[None]:
         """For what torch itself says to other ranks in the midst of computing (sharding.py)."""
         with self._together(alone=False):
@@ -168,7 +159,7 @@ def joined() -> Iterator[Ranks]:
         return
     try:
         rank = int(os.environ["RANK"])
-        dist.init_process_group("nccl" if cuda else "gloo", timeout=_PATIENCE, rank=rank, world_size=world)
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE, rank=rank, world_size=world)
     except (KeyError, ValueError) as error:
         raise SpecError(f"WORLD_SIZE is {world}, but the rest of torchrun's environment is not there ({error}): launch"
                         " with torchrun, or unset WORLD_SIZE") from error  # fmt: skip

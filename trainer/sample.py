@@ -30,13 +30,14 @@ from curate.codecs import LatentCodec, TextEncoder, latent_codec, text_encoder
 from curate.errors import RushesError, SpecError, StorageError
 from curate.media.writer import write_image, write_mp4
 from trainer import flow
-from trainer.checkpoint import Model, storing
 from trainer.conditioning import stack
 from trainer.config import SampleConfig, SampleRequest, read_config, read_requests
 from trainer.data import pad_text
 from trainer.dit import TIME_SCALE
+from trainer.durable import storing
 from trainer.exported import load_model, verify_export
 from trainer.inputs import FrameReader, Job, opencv_frames, plan_job
+from trainer.model import Model
 from trainer.normaliser import Normaliser
 from trainer.provenance import sample_card
 from trainer.sizes import read_shift, shift_at

@@ -22,9 +22,9 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.utils import clip_grad_norm_, clip_grads_with_norm_, get_total_norm
 
-from trainer.checkpoint import Model
 from trainer.dit import DitConfig, WanDit
 from trainer.exported import refiner_json
+from trainer.model import Model
 from trainer.ranks import Ranks
 from trainer.refiner import Refiner
 
@@ -98,16 +98,6 @@ def local(tensor: Tensor) -> Tensor:
 def whole(tensor: Tensor) -> Tensor:
     """Return all of a tensor. Where it is sharded, all ranks must ask for it together."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def gathered(tensors: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
-    """Return whole tensors in the first rank's CPU memory, one after the other; elsewhere nothing is kept."""
-    found = {}
-    for name, tensor in tensors.items():
-        value = whole(tensor.detach())
-        if ranks.first:
-            found[name] = value.cpu()
-    return found
 
 
 def replicas(params: Sequence[nn.Parameter]) -> list[nn.Parameter]:

@@ -33,12 +33,13 @@ from curate.dataset.reader import Dataset
 from curate.dataset.receipts import uncalibrated_categories, unscreened_categories, verify_receipt
 from curate.errors import RushesError, SpecError, StorageError, UnscreenedData
 from trainer.ahead import Ahead
-from trainer.checkpoint import storing, write_json
+from trainer.checkpoint import Checkpoints
 from trainer.config import SCHEDULING, TrainConfig, read_config
 from trainer.data import TrainingData, shared_evenly
+from trainer.durable import storing, write_json
 from trainer.exported import export_model, is_exported
 from trainer.loop import Trainer
-from trainer.metrics import faster_precision
+from trainer.metrics import faster_precision, peak_memory
 from trainer.provenance import fingerprint, init_sha256
 from trainer.ranks import Ranks, joined, label
 
@@ -89,20 +90,29 @@ def train(
     run = ranks.told(_run_json(out_dir, data, config, receipt, ranks) if receipt else None)
     _same_on_all(ranks, "dataset or config", fingerprint([config.model_dump(mode="json"), dataset.card]))
     trainer = Trainer(data, config, run["precision"], ranks)
-    with ranks.first_alone():  # it sets damaged checkpoints aside
-        trainer.resume(out_dir, run["run_key"])
-    _same_on_all(ranks, f"checkpoint under {out_dir}, which is to be one folder,", trainer.done)
-    if ranks.first:
-        _say_what_is_left_out(data, run)
-        _begin_files(out_dir, data, run, trainer.done)
+    with Checkpoints(out_dir, run["run_key"], ranks, config.keep, config.keep_every) as checkpoints:
+        trainer.resume(checkpoints)
+        if ranks.first:
+            _say_what_is_left_out(data, run)
+            _begin_files(out_dir, data, run, trainer.done)
+        loss, stopped_by = _finish(trainer, out_dir, checkpoints, on_step)
+    return TrainResult(out_dir, trainer.done, loss, stopped_by)
+
+
+def _finish(
+    trainer: Trainer, out_dir: Path, checkpoints: Checkpoints, on_step: OnStep | None
+) -> tuple[float | None, int | None]:
+    """Take the steps that are left and export; return the last loss and the stopping signal."""
+    ranks, run_key = trainer.ranks, checkpoints.run_key
     with _Signals() as signals:
-        loss, stopped_by = _take_steps(trainer, out_dir, run["run_key"], signals, on_step)
-        if stopped_by is None and not ranks.told(is_exported(out_dir, run["run_key"], trainer.done)):
+        loss, stopped_by = _take_steps(trainer, out_dir, checkpoints, signals, on_step)
+        checkpoints.wait()
+        if stopped_by is None and not ranks.told(is_exported(out_dir, run_key, trainer.done)):
             average = trainer.full_average()
             if average is not None:
-                export_model(out_dir, average, run["run_key"], trainer.done)
+                export_model(out_dir, average, run_key, trainer.done)
         ranks.wait()  # a launcher ends the others as soon as one has ended
-    return TrainResult(out_dir, trainer.done, loss, stopped_by)
+    return loss, stopped_by
 
 
 def _same_on_all(ranks: Ranks, what: str, value: Any) -> None:
@@ -172,7 +182,7 @@ def _commonest_size(columns: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def _take_steps(
-    trainer: Trainer, out_dir: Path, run_key: str, signals: _Signals, on_step: OnStep | None
+    trainer: Trainer, out_dir: Path, checkpoints: Checkpoints, signals: _Signals, on_step: OnStep | None
 ) -> tuple[float | None, int | None]:
     """Take the steps that are left, with log, validation and checkpoints; return the last loss and the stopping signal.
 
@@ -193,6 +203,7 @@ def _take_steps(
             record["mfu"] = round(record["flops"] / seconds / (peak * ranks.world), 4)
             record["core_seconds"] = round(time.process_time() - cpu, 4)
             record["data_wait_s"] = round(waited, 5)
+            record["memory_mib"] = round(peak_memory(ranks.device) / 2**20, 1)
             trainer.done, loss = step + 1, record["loss"]
             last = trainer.done == config.steps
             if ranks.first and (trainer.done % config.log_every == 0 or last):
@@ -205,7 +216,7 @@ def _take_steps(
                 on_step(record)
             caught = int(max(number for (number,) in ranks.gather([signals.caught or 0])))
             if trainer.done % config.checkpoint_every == 0 or last or caught:
-                trainer.save(out_dir, run_key)
+                trainer.save(checkpoints)
             if caught:
                 break
     return loss, caught or None
