@@ -119,7 +119,7 @@ class Attention(nn.Module):
         if positions is not None:
             query, key = rotate(query, positions), rotate(key, positions)
         query, key = query.to(value.dtype), key.to(value.dtype)
-        if segments is None:
+        if segments is None:  # noqa: SIM108
             out_BNLd = attend(query, key, value, bias_BS)
         else:  # pyright does not see through `disable`
             out_BNLd = attend_pack(query, key, value, segments)  # pyright: ignore[reportCallIssue]

@@ -17,7 +17,6 @@ from trainer.attention import Segments
 from trainer.dit import Spread, WanDit
 from trainer.flow import token_times
 from trainer.grid import with_coordinates
-from trainer.model import Model
 from trainer.rope import rotations
 
 if TYPE_CHECKING:

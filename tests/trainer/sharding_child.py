@@ -19,7 +19,7 @@ from trainer.loop import Trainer
 from trainer.muon import orthogonalised_shards
 from trainer.optimizers import optimizer_tensors
 from trainer.ranks import Ranks, joined
-from trainer.sharding import gathered, local, put
+from trainer.sharding import local, put, whole
 from trainer.train import train
 
 # An odd width of the MLP: ranks have unequal shares of its rows.
@@ -48,7 +48,7 @@ def gradients(trainer: Trainer, step: int, groups: list[Group]) -> dict[str, tor
         param.grad = None
     trainer.gradients(step, groups)
     named = zip(trainer.names, trainer.params, strict=True)
-    found = gathered({name: param.grad for name, param in named if param.grad is not None}, trainer.ranks)
+    found = gathered({name: param.grad for name, param in named if param.grad is not None})
     return {name: grad.clone() for name, grad in found.items()}
 
 
@@ -57,6 +57,11 @@ def several(trainer: Trainer) -> dict:
     losses = [trainer.step(step)["loss"] for step in range(2)]
     found = trainer.evaluate()["curve"]
     return {"losses": [*losses, *(trainer.step(step)["loss"] for step in (2, 3))], "curve": found}
+
+
+def gathered(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Whole tensors, for which all ranks ask together."""
+    return {name: whole(tensor.detach()) for name, tensor in tensors.items()}
 
 
 def types_in_a_pass(trainer: Trainer) -> list[str]:
@@ -90,7 +95,7 @@ def main(dataset: Path, folder: Path, run: Path) -> None:
         leave("recomputed", gradients(trainer, 2, trainer.made(2)))
         trainer.model.dit.recompute = False
         facts: dict = {"muon": several(trainer)}
-        leave("ema", gathered(dict(zip(trainer.names, trainer.ema, strict=True)), ranks))
+        leave("ema", gathered(dict(zip(trainer.names, trainer.ema, strict=True))))
         average = trainer.full_average()
         leave("average", dict(average.state_dict()) if average else {})
         facts["average"] = average is not None
