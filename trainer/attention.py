@@ -119,9 +119,6 @@ class Attention(nn.Module):
         if positions is not None:
             query, key = rotate(query, positions), rotate(key, positions)
         query, key = query.to(value.dtype), key.to(value.dtype)
-        packed = segments is not None
-        if packed:
-            out_BNLd = attend_pack(query, key, value, segments)  # pyright: ignore[reportCallIssue]
-        else:
-            out_BNLd = attend(query, key, value, bias_BS)
+        given, packed = (query, key, value), segments is not None
+        out_BNLd = attend_pack(*given, segments) if packed else attend(*given, bias_BS)  # pyright: ignore[reportCallIssue]
         return self.to_out[0](out_BNLd.transpose(1, 2).flatten(2))
