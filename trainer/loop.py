@@ -11,12 +11,14 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 
 from curate.errors import RushesError
 from trainer import flow
@@ -27,11 +29,11 @@ from trainer.dit import TIME_SCALE, DitConfig, WanDit, initialise
 from trainer.flops import measured_peak, step_flops
 from trainer.grid import CHANNELS
 from trainer.imported import load_wan
-from trainer.metrics import GRID_TIMES, channel_eigenvalues, channel_floor
 from trainer.optimizers import make_optimizers, optimizer_tensors, restore_optimizers
 from trainer.provenance import EMPTY_TEXT_ID
 from trainer.ranks import Ranks
 from trainer.refiner import Refiner
+from trainer.validation import Validation
 
 # Early averages would remember the random start: the decay grows as (1 + step) / (10 + step) up to `ema`, the usual
 # ramp. Chosen, not ablated.
@@ -54,6 +56,7 @@ class Trainer:
         self.ema = [param.detach().clone() for param in self.params]
         named = dict(zip(self.names, self.params, strict=True))
         self.optimizers = make_optimizers(named, config, precision)
+        self.validation = Validation(data)
         self.done = 0
 
     def resume(self, out_dir: Path, run_key: str) -> int:
@@ -164,26 +167,35 @@ class Trainer:
         )
         return flow.squared_error(error, group.known_BT, group.weight_B)
 
-    @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
-        """Validate the averaged weights on the held-out clips at fixed times, with fixed noise and fixed captions.
+        """Validate the averaged weights on the held-out clips (validation.py); every rank takes its share."""
+        with self.averaged_weights() as model:
+            return self.validation.run(model, self.group_loss, self.ranks)
 
-        Every rank takes its share of the clips.
+    @contextmanager
+    def averaged_weights(self) -> Iterator[Model]:
+        """Lend the model with the averaged weights in its parameters; at the end its own are back, bitwise.
 
-        `channel_floor` is the Gaussian bound from channel covariance alone (metrics.py).
+        In place, one tensor at a time, so that a sharded model, which cannot be copied, does it too: each rank swaps
+        its own part. Meanwhile `ema` holds the model's own weights: nothing may be saved.
         """
-        model, data = self.averaged(), self.data
-        curve = []
-        for moment in GRID_TIMES:
-            squares = numbers = 0.0
-            for row in data.held_out[self.ranks.rank :: self.ranks.world]:
-                part, count = self.group_loss(model, data.group([row], [0], [moment]))
-                squares, numbers = squares + float(part), numbers + float(count)
-            squares, numbers = self.ranks.total([squares, numbers])
-            curve.append(squares / max(numbers, 1.0))
-        latents = [data.normaliser.forward(data.dataset.latent(row)) for row in data.held_out]
-        floor = channel_floor(channel_eigenvalues(latents), np.array(GRID_TIMES))
-        return {"loss": float(np.mean(curve)), "curve": curve, "channel_floor": float(floor.mean())}
+        self._swap_averages()
+        self.model.eval()
+        try:
+            yield self.model
+        finally:
+            self._swap_averages()
+            self.model.train()
+
+    @torch.no_grad()
+    def _swap_averages(self) -> None:
+        for module in self.model.modules():
+            if isinstance(module, FSDPModule):  # what it has gathered for the last pass is of the other weights
+                module.reshard()
+        for param, average in zip(self.params, self.ema, strict=True):
+            own = param.detach().clone()
+            param.copy_(average)
+            average.copy_(own)
 
     def averaged(self) -> Model:
         """Return a copy of the model with the averaged weights."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,12 +37,32 @@ def channel_floor(eigenvalues: np.ndarray, times: np.ndarray) -> np.ndarray:
     return (spread / ((1 - time) ** 2 * spread + time**2)).mean(axis=0)
 
 
-def channel_eigenvalues(clips_CTHW: list[np.ndarray]) -> np.ndarray:
-    """Return the eigenvalues of the covariance between channels at one latent place, over all clips."""
-    values = np.concatenate([clip.reshape(clip.shape[0], -1) for clip in clips_CTHW], axis=1)
-    if values.shape[1] < 2:
-        return np.zeros(values.shape[0])
-    return np.linalg.eigvalsh(np.cov(values.astype(np.float64)))
+@dataclass(frozen=True)
+class Spread:
+    """Sums over latent places, from which the channels' covariance comes: of one, of values (C,), of products (C, C)."""
+
+    count: int
+    sum_C: np.ndarray
+    products_CC: np.ndarray
+
+    @classmethod
+    def of(cls, latent_CTHW: np.ndarray) -> Spread:
+        """Return the sums of a clip. Normalised latents are near zero, so no digits are lost to a far mean."""
+        values = latent_CTHW.reshape(latent_CTHW.shape[0], -1).astype(np.float64)
+        return cls(values.shape[1], values.sum(axis=1), values @ values.T)
+
+    @classmethod
+    def over(cls, clips: Sequence[Spread]) -> Spread:
+        """Return the sums over clips."""
+        sums, products = np.sum([clip.sum_C for clip in clips], axis=0), np.sum([c.products_CC for c in clips], axis=0)
+        return cls(sum(clip.count for clip in clips), sums, products)
+
+    def eigenvalues(self) -> np.ndarray:
+        """Return the eigenvalues of the covariance between channels at one latent place, (C,)."""
+        if self.count < 2:
+            return np.zeros(len(self.sum_C))
+        mean_C = self.sum_C / self.count
+        return np.linalg.eigvalsh((self.products_CC - self.count * np.outer(mean_C, mean_C)) / (self.count - 1))
 
 
 def faster_precision() -> str:

@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from trainer import flow
 from trainer.draws import generator
-from trainer.metrics import GRID_TIMES, channel_eigenvalues, channel_floor, gaussian_velocity
+from trainer.metrics import GRID_TIMES, Spread, channel_floor, gaussian_velocity
 from trainer.sizes import TokenShift, read_shift, shift_at
 
 
@@ -50,7 +50,9 @@ def test_channel_eigenvalues_are_the_spreads_along_the_axes():
     turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
     values = turn @ (np.array([[3.0], [1.0], [0.1]]) * rng.standard_normal((3, 100_000)))
     clips = [part.reshape(3, 1, 100, 100) for part in np.split(values, 10, axis=1)]
-    assert np.allclose(channel_eigenvalues(clips), [0.01, 1.0, 9.0], rtol=0.03)
+    found = Spread.over([Spread.of(clip + 3.0) for clip in clips]).eigenvalues()
+    assert np.allclose(found, [0.01, 1.0, 9.0], rtol=0.03)
+    assert np.allclose(found, np.linalg.eigvalsh(np.cov(values)), rtol=1e-9)
 
 
 def test_the_shift_adds_its_logarithm_to_the_logit_once():
