@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,6 +15,8 @@ GRID_TIMES = tuple((i + 0.5) / 8 for i in range(8))
 _PROBE_ROWS, _PROBE_IN, _PROBE_OUT, _PROBE_ROUNDS = 768, 256, 1024, 8
 # bf16 costs accuracy, so it must pay: below this speed-up fp32 is taken.
 _WORTHWHILE = 1.2
+# Numbers of a table of variances by times that is made at once.
+_AT_ONCE = 1 << 22
 
 
 def gaussian_velocity(x: Tensor, time: Tensor | float, std: float) -> Tensor:
@@ -24,45 +25,16 @@ def gaussian_velocity(x: Tensor, time: Tensor | float, std: float) -> Tensor:
     return x * (time - (1 - time) * variance) / ((1 - time) ** 2 * variance + time**2)
 
 
-def channel_floor(eigenvalues: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return, for each time, the Gaussian bound from channel covariance alone: a mean squared error per number.
+def gaussian_floor(variances: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return, for each time, the least mean squared error of a velocity for independent numbers of these variances.
 
-    It is that of the best velocity linear in the channels of one latent place, whose covariance has these
-    `eigenvalues`. A linear denoiser that also looks around does better, so a model above this has learned no more
-    than how channels vary together, and one below it may still be linear. Integrated over uniform times it is
-    pi / 2 * mean(sqrt(eigenvalues)).
+    It is reached by a velocity linear in each, and by no other where the numbers are Gaussian. Which directions they
+    lie along says what the denoiser knows (floors.py). Integrated over uniform times it is pi / 2 * mean(sqrt).
     """
-    spread = np.maximum(np.asarray(eigenvalues, np.float64), 0.0)[:, None]
-    time = np.asarray(times, np.float64)[None, :]
-    return (spread / ((1 - time) ** 2 * spread + time**2)).mean(axis=0)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Sums over latent places, from which the channels' covariance comes: of one, of values (C,), of products (C, C)."""
-
-    count: int
-    sum_C: np.ndarray
-    products_CC: np.ndarray
-
-    @classmethod
-    def of(cls, latent_CTHW: np.ndarray) -> Spread:
-        """Return the sums of a clip. Normalised latents are near zero, so no digits are lost to a far mean."""
-        values = latent_CTHW.reshape(latent_CTHW.shape[0], -1).astype(np.float64)
-        return cls(values.shape[1], values.sum(axis=1), values @ values.T)
-
-    @classmethod
-    def over(cls, clips: Sequence[Spread]) -> Spread:
-        """Return the sums over clips."""
-        sums, products = np.sum([clip.sum_C for clip in clips], axis=0), np.sum([c.products_CC for c in clips], axis=0)
-        return cls(sum(clip.count for clip in clips), sums, products)
-
-    def eigenvalues(self) -> np.ndarray:
-        """Return the eigenvalues of the covariance between channels at one latent place, (C,)."""
-        if self.count < 2:
-            return np.zeros(len(self.sum_C))
-        mean_C = self.sum_C / self.count
-        return np.linalg.eigvalsh((self.products_CC - self.count * np.outer(mean_C, mean_C)) / (self.count - 1))
+    spread = np.maximum(np.asarray(variances, np.float64), 0.0).reshape(-1, 1)
+    times = np.asarray(times, np.float64)
+    parts = np.array_split(times, max(1, math.ceil(spread.size * times.size / _AT_ONCE)))
+    return np.concatenate([(spread / ((1 - part) ** 2 * spread + part**2)).mean(axis=0) for part in parts])
 
 
 def faster_precision() -> str:

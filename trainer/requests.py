@@ -109,6 +109,23 @@ class SampleConfig(Frozen):
     threads: Annotated[int, Field(ge=0)] = 0
 
 
+class SamplesConfig(SampleConfig):
+    """Samples of the averaged weights that a training run makes as it goes, every so many steps and at its end.
+
+    Keys and defaults are those of SampleConfig, but for `threads`: the run's are used.
+    """
+
+    every: Positive
+
+    @model_validator(mode="after")
+    def _some(self) -> SamplesConfig:
+        if self.prompts in ([], ""):
+            raise ValueError("samples: `prompts` is empty: say what to make")
+        if self.threads:
+            raise ValueError("samples: they are made with the run's own `train: threads`")
+        return self
+
+
 def read_requests(prompts: list[str | SampleRequest] | str, base: Path | None = None) -> list[SampleRequest]:
     """Return the requests of `SampleConfig.prompts`; a file's inputs are relative to it, inline ones to `base`.
 

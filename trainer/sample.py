@@ -39,13 +39,13 @@ from trainer.exported import load_model, verify_export
 from trainer.inputs import FrameReader, Job, opencv_frames, plan_job
 from trainer.normaliser import Normaliser
 from trainer.provenance import sample_card
+from trainer.sheet import Sheet
 from trainer.sizes import read_shift, shift_at
 
 SHEET = "sheet.png"  # beside samples that a training run makes (watching.py)
 _OURS = re.compile(r"\d{3,}\.(mp4|png)|prompts\.jsonl|sheet\.png")
 
 OnSample = Callable[[dict[str, Any]], None]
-Finish = Callable[[Path, list[np.ndarray]], None]
 
 
 @dataclass(frozen=True)
@@ -121,28 +121,27 @@ def denoised(run: Run, jobs: list[Job], config: SampleConfig) -> Iterator[tuple[
 
 def write_samples(
     run: Run, jobs: list[Job], made: Iterable[tuple[int, np.ndarray]], out_dir: Path, config: SampleConfig,
-    on_sample: OnSample | None = None, finish: Finish | None = None,
+    on_sample: OnSample | None = None, sheet: Sheet | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Decode and write what was made of the jobs; returns the lines of prompts.jsonl, in the order asked.
 
-    `out_dir` is replaced as a whole; `finish` is given the folder and the frames before it is.
+    `out_dir` is replaced as a whole; a `sheet` of the samples is written with them.
     """
     with _replacing(out_dir) as work:
         lines: dict[int, dict[str, Any]] = {}
-        shown: dict[int, np.ndarray] = {}
         for place, latent_CTHW in made:
             frames = to_frames(run.codec.decode(latent_CTHW[None])[0])
             lines[place] = _write(work, place, len(jobs), jobs[place], frames, run, config)
-            if finish is not None:
-                shown[place] = frames
+            if sheet is not None:
+                sheet.add(place, jobs[place].request.prompt, frames)
             if on_sample is not None:
                 on_sample(lines[place])
         ordered = [lines[place] for place in range(len(jobs))]
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered)
         with storing(work / "prompts.jsonl"):
             (work / "prompts.jsonl").write_text(text, encoding="utf-8")
-        if finish is not None:
-            finish(work, [shown[place] for place in range(len(jobs))])
+        if sheet is not None:
+            sheet.write(work / SHEET, _card(run, ordered, config))
     return ordered
 
 
@@ -233,12 +232,19 @@ def to_frames(pixels_CTHW: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(levels.astype(np.uint8).transpose(1, 2, 3, 0))
 
 
+def _card(run: Run, requests: list[dict[str, Any]], config: SampleConfig) -> dict[str, Any]:
+    """Return the provenance of a file; of several samples it lists the prompts, tasks and seeds."""
+    asked = {key: [request[key] for request in requests] for key in ("prompt", "task", "seed")}
+    said = {key: values[0] if len(requests) == 1 else values for key, values in asked.items()}
+    return sample_card(run.card, run.model_sha256, {**said, "steps": config.steps, "guidance": config.guidance})
+
+
 def _write(
     out_dir: Path, place: int, count: int, job: Job, frames: np.ndarray, run: Run, config: SampleConfig
 ) -> dict[str, Any]:
     """Write one clip (an image when it has one frame); returns its line."""
     request = {"prompt": job.request.prompt, "task": job.request.task, "seed": job.seed}
-    card = sample_card(run.card, run.model_sha256, {**request, "steps": config.steps, "guidance": config.guidance})
+    card = _card(run, [request], config)
     # Three digits as promised, more when there are more than a thousand, so that names sort in the order asked.
     stem = f"{place:0{max(3, len(str(count - 1)))}d}"
     path = out_dir / (f"{stem}.png" if job.request.still else f"{stem}.mp4")

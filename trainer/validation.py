@@ -7,10 +7,9 @@ the same in every validation of a run, for any number of ranks. A clip has at mo
     + 2 (the times of a split) x (the run's other tasks + its other kinds of caption, the empty text among them)
 
 of them. Time and tier are split over the first eight; tasks, and captions, over the same clips at the same two times,
-so that what differs is the task or the caption. Beside each loss stand that of predicting zero and the Gaussian bound
-from channel covariance alone (metrics.py), which no model enters.
-
-Legend: C channels, T latent frames.
+so that what differs is the task or the caption; a clip that is too short for a task, or lacks a kind, is not in its
+part. Beside each loss stands what no model enters: the loss of predicting zero, and what linear denoisers reach
+(floors.py).
 """
 
 from __future__ import annotations
@@ -29,7 +28,8 @@ from trainer import flow
 from trainer.conditioning import draw_known, fits, stack, where_unknown
 from trainer.data import Group, TrainingData, pad_text
 from trainer.draws import generator
-from trainer.metrics import GRID_TIMES, Spread, channel_floor
+from trainer.floors import Floors
+from trainer.metrics import GRID_TIMES
 from trainer.provenance import EMPTY_TEXT_ID
 from trainer.ranks import Ranks
 from trainer.schedule import stages_of
@@ -70,13 +70,12 @@ class Validation:
 
     def __init__(self, data: TrainingData) -> None:
         self.data = data
-        self.tasks = sorted(
-            {str(task) for stage in stages_of(data.config) for task, weight in (stage.tasks or {}).items() if weight > 0}
-        )
+        weighed = [of_task for stage in stages_of(data.config) for of_task in (stage.tasks or {}).items()]
+        self.tasks = sorted({str(task) for task, weight in weighed if weight > 0})
         looks = [look for row in data.held_out for look in self._looks(row)]
         # Ranks take them round robin, so that at one time all have clips of about one size.
         self.looks = sorted(looks, key=lambda look: data.tokens[look.row])
-        self._spread: dict[int, Spread] = {}
+        self.floors = Floors(data)
 
     def _looks(self, row: int) -> list[Look]:
         texts = self.data.texts(row)
@@ -85,7 +84,8 @@ class Validation:
         if texts and not self.data.config.text_dropout:
             del kinds[EMPTY]
         shape, patch = self.data.dataset.shape(row), self.data.config.dims.patch
-        tasks = [t for t in self.tasks if t != "t2v" and fits(t, shape[1], (shape[2] // patch[1], shape[3] // patch[2]))]
+        tokens_hw = shape[2] // patch[1], shape[3] // patch[2]
+        tasks = [task for task in self.tasks if task != "t2v" and fits(task, shape[1], tokens_hw)]
         grid = [Look(row, time, "t2v", likeliest, kinds[likeliest], True) for time in GRID_TIMES]
         of_tasks = [Look(row, time, task, likeliest, kinds[likeliest], False) for task in tasks for time in SPLIT_TIMES]
         others = [(kind, text_id) for kind, text_id in kinds.items() if kind != likeliest]
@@ -141,7 +141,7 @@ class Validation:
         pairs = [one for one in found if one.look.time in SPLIT_TIMES]
         likeliest = {one.look.row: one.look.caption for one in grid}
         as_usual = [one for one in pairs if one.look.caption == likeliest[one.look.row]]
-        curve = [_mean(one for one in grid if one.look.time == time)["loss"] for time in GRID_TIMES]
+        curve = [_mean([one for one in grid if one.look.time == time])["loss"] for time in GRID_TIMES]
         splits = {
             "time": self._split(grid, lambda look: band(look.time)),
             "tier": self._split(grid, lambda look: str(self.tier(look.row))),
@@ -165,18 +165,12 @@ class Validation:
     def _compared(self, found: list[Found]) -> dict[str, float]:
         """Return a part's loss, what it is held against, and the count of its clips."""
         rows = sorted({one.look.row for one in found})
-        floors = channel_floor(self.spread(rows).eigenvalues(), np.array(GRID_TIMES))
-        of_time = dict(zip(GRID_TIMES, floors.tolist(), strict=True))
-        numbers = math.fsum(one.numbers for one in found)
-        floor = math.fsum(of_time[one.look.time] * one.numbers for one in found) / numbers if numbers else 0.0
-        return {**_mean(found), "channel_floor": floor, "clips": len(rows)}
-
-    def spread(self, rows: list[int]) -> Spread:
-        """Return the channels' moments over clips; each clip is read once a run."""
-        for row in rows:
-            if row not in self._spread:
-                self._spread[row] = Spread.of(self.data.normaliser.forward(self.data.dataset.latent(row)))
-        return Spread.over([self._spread[row] for row in rows])
+        channel = self.floors.channel(rows)
+        floors = {"channel_floor": _weighted((channel[one.look.time], one.numbers) for one in found)}
+        if all(one.look.task == "t2v" for one in found):  # what is known would say more about the rest
+            of_shape = ((self.floors.linear(one.look.row)[one.look.time], one.numbers) for one in found)
+            floors["linear_floor"] = _weighted(of_shape)
+        return {**_mean(found), **floors, "clips": len(rows)}
 
 
 def band(time: float) -> str:
@@ -185,11 +179,17 @@ def band(time: float) -> str:
     return f"{place / BANDS:g}-{(place + 1) / BANDS:g}"
 
 
-def _mean(found: Iterable[Found]) -> dict[str, float]:
-    parts = list(found)
-    numbers = math.fsum(one.numbers for one in parts) or 1.0
-    loss, zero = (math.fsum(values) / numbers for values in zip(*((one.squares, one.zero) for one in parts), strict=True))
-    return {"loss": loss, "predict_zero": zero}
+def _mean(found: list[Found]) -> dict[str, float]:
+    """Return the mean squared error of the model, and of zero."""
+    numbers = math.fsum(one.numbers for one in found) or 1.0
+    squares, zero = math.fsum(one.squares for one in found), math.fsum(one.zero for one in found)
+    return {"loss": squares / numbers, "predict_zero": zero / numbers}
+
+
+def _weighted(pairs: Iterable[tuple[float, float]]) -> float:
+    """Return the mean of values by their weights, 0 where they all weigh nothing."""
+    listed = list(pairs)
+    return math.fsum(value * weight for value, weight in listed) / (math.fsum(weight for _, weight in listed) or 1.0)
 
 
 def _in_order(name: str) -> tuple[float, str]:
