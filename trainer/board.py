@@ -14,19 +14,14 @@ from trainer.checkpoint import storing
 _FLUSH_S = 30
 
 
-def require_tensorboard() -> None:
-    """Raise SpecError that names the extra where TensorBoard is not installed."""
-    try:
-        require("tensorboard", "tensorboard")
-    except ModuleNotFoundError as error:
-        raise SpecError(f"train.tensorboard: {error}") from error
-
-
 class Board:
     """Writes into a folder that TensorBoard reads. Raises StorageError on the disk, SpecError without the extra."""
 
     def __init__(self, folder: Path, done: int) -> None:
-        require_tensorboard()
+        try:
+            require("tensorboard", "tensorboard")
+        except ModuleNotFoundError as error:
+            raise SpecError(f"train.tensorboard: {error}") from error
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self.folder = folder
