@@ -126,19 +126,21 @@ class SamplesConfig(SampleConfig):
         return self
 
 
-def read_requests(prompts: list[str | SampleRequest] | str, base: Path | None = None) -> list[SampleRequest]:
+def read_requests(
+    prompts: list[str | SampleRequest] | str, base: Path | None = None, key: str = "sample"
+) -> list[SampleRequest]:
     """Return the requests of `SampleConfig.prompts`; a file's inputs are relative to it, inline ones to `base`.
 
-    Raises SpecError that names the file and the line, or the input that is not there.
+    `key` is where the spec has them. Raises SpecError that names the file and the line, or the input that is not there.
     """
     if not isinstance(prompts, str):
         requests = [SampleRequest(prompt=p) if isinstance(p, str) else p for p in prompts]
-        return [_resolved(request, base, f"sample.prompts.{place}") for place, request in enumerate(requests)]
+        return [_resolved(request, base, f"{key}.prompts.{place}") for place, request in enumerate(requests)]
     path = Path(prompts) if base is None else base / prompts
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"sample.prompts: cannot read {path}: {error}") from error
+        raise SpecError(f"{key}.prompts: cannot read {path}: {error}") from error
     requests = []
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -68,7 +68,7 @@ class Samples:
     def __init__(self, trainer: Trainer, config: SamplesConfig, out_dir: Path, card: dict[str, Any]) -> None:
         self.trainer, self.config, self.out_dir = trainer, config, out_dir / "samples"
         run = Run.of(card, trainer.model, "", str(out_dir))
-        self.jobs = plan_jobs(run, read_requests(config.prompts), config)
+        self.jobs = plan_jobs(run, read_requests(config.prompts, key="train.samples"), config)
         # The encoder may be larger than the model, and is asked once.
         self.run = replace(run, encoder=_Encoded(run.encoder, ["", *(job.request.prompt for job in self.jobs)]))
         if trainer.ranks.first:

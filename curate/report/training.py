@@ -51,7 +51,11 @@ def training(folder: Path) -> dict[str, Any] | None:
         "raw": path([(x(s), y(loss)) for s, loss in raw]),
         "smooth": path([(x(s), y(loss)) for s, loss in smooth]),
         "evaluations": [{"x": x(s), "y": y(v)} for s, v in zip(eval_steps, eval_losses, strict=True)],
-        "references": [{"y": y(loss), "label": f"{name} {number(loss)}"} for name, loss in against],
+        # The higher one is named above its line and the lower one below: they may lie close together.
+        "references": [
+            {"y": y(loss), "label": f"{name} {number(loss)}", "text": at(y(loss) + (13 if place else -5))}
+            for place, (name, loss) in enumerate(sorted(against, key=lambda pair: -pair[1]))
+        ],
         "rate": path(_rate(steps, rates, x)),
         "x_marks": x.marks(7),
         "y_marks": y.marks(),

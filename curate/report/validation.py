@@ -44,7 +44,7 @@ def table(evaluations: list[dict[str, Any]]) -> dict[str, Any] | None:
     for split, parts in last["splits"].items():
         rows += [{"split": "" if place else _NAMES.get(split, split), "part": part, **_row(values)}
                  for place, (part, values) in enumerate(parts.items())]  # fmt: skip
-    return {"step": number(last["step"]), "rows": rows}
+    return {"step": number(last["step"]), "rows": rows, "worse": any(row["worse"] for row in rows)}
 
 
 def _row(values: dict[str, Any]) -> dict[str, Any]:

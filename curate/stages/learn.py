@@ -108,13 +108,13 @@ def requests_of(plan: Plan) -> list[dict[str, Any]]:
     Raises:
         SpecError: a prompts file cannot be read, or an image or video that a request names is not there.
     """
-    return _requests(plan.spec.sample)
+    return _requests(plan.spec.sample, "sample")
 
 
-def _requests(sizes: Any) -> list[dict[str, Any]]:
+def _requests(sizes: Any, key: str) -> list[dict[str, Any]]:
     from trainer.config import read_requests
 
-    requests = read_requests(sizes.prompts, Path.cwd())
+    requests = read_requests(sizes.prompts, Path.cwd(), key)
     return [json.loads(request.model_dump_json(exclude_none=True)) for request in requests]
 
 
@@ -136,7 +136,7 @@ def refuse_unfit_requests(plan: Plan) -> None:
     Raises:
         SpecError: a size that is no multiple of the tokens, or a count of given frames that is no span of latents.
     """
-    _refuse_unfit(plan, plan.spec.sample)
+    _refuse_unfit(plan, plan.spec.sample, "sample")
 
 
 def refuse_unwatchable(plan: Plan) -> None:
@@ -146,7 +146,7 @@ def refuse_unwatchable(plan: Plan) -> None:
         SpecError: `train.samples` asks for what cannot be made, or TensorBoard is not installed.
     """
     if plan.spec.train.samples is not None:
-        _refuse_unfit(plan, plan.spec.train.samples)
+        _refuse_unfit(plan, plan.spec.train.samples, "train.samples")
     if plan.spec.train.tensorboard:
         try:
             require("tensorboard", "tensorboard")
@@ -154,19 +154,19 @@ def refuse_unwatchable(plan: Plan) -> None:
             raise SpecError(f"train.tensorboard: {error}") from error
 
 
-def _refuse_unfit(plan: Plan, sizes: Any) -> None:
-    for place, request in enumerate(_requests(sizes)):
+def _refuse_unfit(plan: Plan, sizes: Any, key: str) -> None:
+    for place, request in enumerate(_requests(sizes, key)):
         for name, unit in zip(("width", "height"), plan.unit, strict=True):
             value = request.get(name) or getattr(sizes, name)
             if value and value % unit:
-                raise SpecError(f"sample {place}: {name} {value} is not a multiple of {unit} pixels")
+                raise SpecError(f"{key} {place}: {name} {value} is not a multiple of {unit} pixels")
         given, last, factor = request.get("given_frames"), request.get("given_last"), plan.codec.time_factor
         if request.get("direction") == "backward":
             given, last = None, given  # what is given stands at the end, where every latent frame is whole
         if given and (given - 1) % factor:
-            raise SpecError(f"sample {place}: given_frames is {given}, and must be 1 + {factor}k")
+            raise SpecError(f"{key} {place}: given_frames is {given}, and must be 1 + {factor}k")
         if last and last % factor:
-            raise SpecError(f"sample {place}: {last} frames are given at the end, and must be {factor}k")
+            raise SpecError(f"{key} {place}: {last} frames are given at the end, and must be {factor}k")
 
 
 def _die_with_parent() -> None:

@@ -88,6 +88,7 @@ def test_what_the_loss_is_held_against_is_drawn_where_it_is(tmp_path: Path) -> N
     assert [line["label"] for line in view["references"]] == ["predicting zero 2.01", "best linear filter 0.37"]
     zero, floor = (line["y"] for line in view["references"])
     dot = view["evaluations"][0]["y"]
+    assert [line["text"] - line["y"] for line in view["references"]] == [pytest.approx(-5), pytest.approx(13)]
     assert t._TOP <= zero < dot < floor <= t._BOTTOM
     # The axis is linear: 0.5 lies between 2.01 and 0.37 as it should.
     assert (dot - zero) / (floor - zero) == pytest.approx((2.01 - 0.5) / (2.01 - 0.37), abs=1e-3)
