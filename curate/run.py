@@ -117,6 +117,7 @@ class Run:
         if self.spec.train is not None and "train" in wanted:
             learn.refuse_unscreened(self.plan)
             learn.refuse_missing_weights(self.plan)
+            learn.refuse_unwatchable(self.plan)
         if self.spec.sample is not None and "sample" in wanted:
             learn.refuse_unfit_requests(self.plan)
         self.claim()

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from curate.errors import SpecError
-from trainer.requests import FILES, SampleConfig, SampleRequest, first_error, read_requests
+from trainer.requests import FILES, SampleConfig, SampleRequest, SamplesConfig, first_error, read_requests
 from trainer.sizes import MODELS, Frozen, ModelConfig, ModelName, Positive, Shift, shift_at
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ModelConfig",
     "SampleConfig",
     "SampleRequest",
+    "SamplesConfig",
     "StageConfig",
     "TrainConfig",
     "read_config",
@@ -36,7 +37,8 @@ VERSION = 5  # part of the key of a training run: raise it when the same config 
 # What does not change the numbers of a run but for the order of sums, and may differ when it goes on.
 SCHEDULING = frozenset(
     {"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened", "allow_uncalibrated",
-     "require_policy", "peak_tflops", "keep_every", "sharding", "activation_checkpointing", "compile"}
+     "require_policy", "peak_tflops", "keep_every", "sharding", "activation_checkpointing", "compile", "samples",
+     "tensorboard"}
 )  # fmt: skip
 TaskName = Literal["t2v", "i2v", "first_last", "extend", "infill", "inpaint"]
 CaptionKind = Literal["short", "dense", "original"]
@@ -103,6 +105,8 @@ class TrainConfig(Frozen):
     log_every: Positive = 1
     eval_every: Annotated[int, Field(ge=0)] = 0
     eval_clips: Annotated[int, Field(ge=0)] = 0  # held out of training
+    samples: SamplesConfig | None = None  # made while it trains
+    tensorboard: bool = False  # the log, the validations and the samples as TensorBoard reads them, too
     threads: Annotated[int, Field(ge=0)] = 0  # 0: what torch finds
     peak_tflops: Annotated[float, Field(gt=0)] | None = None  # what `mfu` is a share of; None: measured at the start
     # Of latents and texts in memory. The clips of a larger dataset are shuffled in runs of neighbours.

@@ -217,6 +217,10 @@ class TrainingData:
         left: dict[CaptionKind, float] = {kind: self.config.captions[kind] for kind in captions}
         return (weighted_choice(rng, left) if left else None), True
 
+    def texts(self, row: int) -> dict[CaptionKind, str]:
+        """Return the ids of a clip's texts by kind: those that have a weight, and that it has."""
+        return dict(self._captions[row])
+
     def likeliest_text(self, row: int) -> str:
         """Return the text that validation gives a clip: of its kind with the largest weight (the first of equals)."""
         captions = self._captions[row]

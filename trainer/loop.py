@@ -16,7 +16,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,13 +30,13 @@ from trainer.flops import measured_peak, step_flops
 from trainer.grid import CHANNELS
 from trainer.imported import load_wan
 from trainer.losses import group_loss, pack_loss
-from trainer.metrics import GRID_TIMES, channel_eigenvalues, channel_floor
 from trainer.model import Model
 from trainer.optimizers import blank_states, make_optimizers, optimizer_tensors, restore_optimizers
 from trainer.provenance import EMPTY_TEXT_ID
 from trainer.ranks import Ranks
 from trainer.refiner import Refiner
 from trainer.sharding import clip_gradients, like, local, placed, put, replicas, sizes, swapped, whole
+from trainer.validation import Validation
 
 # Early averages would remember the random start: the decay grows as (1 + step) / (10 + step) up to `ema`, the usual
 # ramp. Chosen, not ablated.
@@ -67,6 +66,7 @@ class Trainer:
         self.ema = [param.detach().clone() for param in self.params]
         named = dict(zip(self.names, self.params, strict=True))
         self.optimizers = make_optimizers(named, config, precision)
+        self.validation = Validation(data)
         self.done = 0
 
     def resume(self, checkpoints: Checkpoints) -> int:
@@ -177,33 +177,10 @@ class Trainer:
         """Return the weighted squared error of a group, and the count of numbers it is over."""
         return group_loss(model, group.to(self.ranks.device), self.config.objective, self.precision)
 
-    @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
-        """Validate the averaged weights on the held-out clips at fixed times, with fixed noise and fixed captions.
-
-        Every rank takes its share of the clips.
-
-        `channel_floor` is the Gaussian bound from channel covariance alone (metrics.py).
-        """
-        with self.averaged_weights():
-            return self._evaluated()
-
-    def _evaluated(self) -> dict[str, Any]:
-        data, curve, world = self.data, [], self.ranks.world
-        for moment in GRID_TIMES:
-            squares = numbers = 0.0
-            # All ranks take as many passes: sharded ones must. A clip that is taken twice counts once.
-            for first in range(0, len(data.held_out), world):
-                place = first + self.ranks.rank
-                row = data.held_out[place % len(data.held_out)]
-                part, count = self.group_loss(self.model, data.group([row], [0], [moment]))
-                if place < len(data.held_out):
-                    squares, numbers = squares + float(part), numbers + float(count)
-            squares, numbers = self.ranks.total([squares, numbers])
-            curve.append(squares / max(numbers, 1.0))
-        latents = [data.normaliser.forward(data.dataset.latent(row)) for row in data.held_out]
-        floor = channel_floor(channel_eigenvalues(latents), np.array(GRID_TIMES))
-        return {"loss": float(np.mean(curve)), "curve": curve, "channel_floor": float(floor.mean())}
+        """Validate the averaged weights on the held-out clips (validation.py); every rank takes its share."""
+        with self.averaged_weights() as model:
+            return self.validation.run(model, self.group_loss, self.ranks)
 
     def averaged_weights(self) -> AbstractContextManager[Model]:
         """Lend the model with the averaged weights in place of its own, which `ema` holds: nothing may be saved."""

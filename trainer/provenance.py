@@ -57,5 +57,6 @@ def sample_card(run: dict[str, Any], model_sha256: str, request: dict[str, Any])
         "model_sha256": model_sha256,
         "data_receipt": run["receipt_digest"],
         "unscreened": run["unscreened"],
+        **({"trained_steps": run["trained_steps"]} if "trained_steps" in run else {}),  # made while it is trained
         **{key: request[key] for key in ("prompt", "task", "seed", "steps", "guidance")},
     }

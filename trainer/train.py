@@ -4,7 +4,8 @@ On several devices: `torchrun --nproc-per-node 2 -m trainer.train ...`. The firs
 
     OUT/run.json        config, dataset digest, codec, text encoder, latent statistics: what sampling needs
     OUT/clips.jsonl     a line a clip of the dataset: trained, held_out, or why it is neither
-    OUT/log.jsonl       a line a step; OUT/eval.jsonl a line a validation
+    OUT/log.jsonl       a line a step; OUT/eval.jsonl a line a validation (validation.py)
+    OUT/samples, tensorboard  see watching.py
     OUT/checkpoints/    see checkpoint.py; a run goes on from the newest by itself
     OUT/model, refiner  the averaged weights, written at the end; OUT/export.json says of which run and step
 
@@ -42,6 +43,7 @@ from trainer.loop import Trainer
 from trainer.metrics import faster_precision, peak_memory
 from trainer.provenance import fingerprint, init_sha256
 from trainer.ranks import Ranks, joined, label
+from trainer.watching import Watch
 
 # How often the command line says where it is.
 _REPORT_S = 10.0
@@ -95,17 +97,18 @@ def train(
         if ranks.first:
             _say_what_is_left_out(data, run)
             _begin_files(out_dir, data, run, trainer.done)
-        loss, stopped_by = _finish(trainer, out_dir, checkpoints, on_step)
+        with Watch(trainer, out_dir, run) as watch:
+            loss, stopped_by = _finish(trainer, out_dir, checkpoints, watch, on_step)
     return TrainResult(out_dir, trainer.done, loss, stopped_by)
 
 
 def _finish(
-    trainer: Trainer, out_dir: Path, checkpoints: Checkpoints, on_step: OnStep | None
+    trainer: Trainer, out_dir: Path, checkpoints: Checkpoints, watch: Watch, on_step: OnStep | None
 ) -> tuple[float | None, int | None]:
     """Take the steps that are left and export; return the last loss and the stopping signal."""
     ranks, run_key = trainer.ranks, checkpoints.run_key
     with _Signals() as signals:
-        loss, stopped_by = _take_steps(trainer, out_dir, checkpoints, signals, on_step)
+        loss, stopped_by = _take_steps(trainer, out_dir, checkpoints, signals, watch, on_step)
         checkpoints.wait()
         if stopped_by is None and not ranks.told(is_exported(out_dir, run_key, trainer.done)):
             average = trainer.full_average()
@@ -182,7 +185,7 @@ def _commonest_size(columns: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def _take_steps(
-    trainer: Trainer, out_dir: Path, checkpoints: Checkpoints, signals: _Signals, on_step: OnStep | None
+    trainer: Trainer, out_dir: Path, checkpoints: Checkpoints, signals: _Signals, watch: Watch, on_step: OnStep | None
 ) -> tuple[float | None, int | None]:
     """Take the steps that are left, with log, validation and checkpoints; return the last loss and the stopping signal.
 
@@ -206,16 +209,20 @@ def _take_steps(
             record["memory_mib"] = round(peak_memory(ranks.device) / 2**20, 1)
             trainer.done, loss = step + 1, record["loss"]
             last = trainer.done == config.steps
-            if ranks.first and (trainer.done % config.log_every == 0 or last):
+            logged = trainer.done % config.log_every == 0 or last
+            if ranks.first and logged:
                 _append(out_dir / "log.jsonl", record)
+            found = None
             if config.eval_every and trainer.data.held_out and (trainer.done % config.eval_every == 0 or last):
                 found = trainer.evaluate()
                 if ranks.first:
                     _append(out_dir / "eval.jsonl", {"step": trainer.done, **found})
+            watch.after(trainer.done, record if logged else None, found, last)
             if on_step is not None and ranks.first:
                 on_step(record)
             caught = int(max(number for (number,) in ranks.gather([signals.caught or 0])))
             if trainer.done % config.checkpoint_every == 0 or last or caught:
+                watch.flush()
                 trainer.save(checkpoints)
             if caught:
                 break

@@ -14,6 +14,7 @@ from typing import Any
 
 from curate.dataset.receipts import LEAST_DIGITS
 from curate.errors import Interrupted, RushesError, SpecError, StorageError, Terminated, UnscreenedData
+from curate.extras import require
 from curate.plan import Plan
 from curate.policy import Policy
 from curate.spec import REQUIRED_CATEGORIES
@@ -107,9 +108,13 @@ def requests_of(plan: Plan) -> list[dict[str, Any]]:
     Raises:
         SpecError: a prompts file cannot be read, or an image or video that a request names is not there.
     """
+    return _requests(plan.spec.sample, "sample")
+
+
+def _requests(sizes: Any, key: str) -> list[dict[str, Any]]:
     from trainer.config import read_requests
 
-    requests = read_requests(plan.spec.sample.prompts, Path.cwd())
+    requests = read_requests(sizes.prompts, Path.cwd(), key)
     return [json.loads(request.model_dump_json(exclude_none=True)) for request in requests]
 
 
@@ -131,19 +136,37 @@ def refuse_unfit_requests(plan: Plan) -> None:
     Raises:
         SpecError: a size that is no multiple of the tokens, or a count of given frames that is no span of latents.
     """
-    sizes = plan.spec.sample
-    for place, request in enumerate(requests_of(plan)):
+    _refuse_unfit(plan, plan.spec.sample, "sample")
+
+
+def refuse_unwatchable(plan: Plan) -> None:
+    """Refuse before the first hour is spent what the training could not show while it runs.
+
+    Raises:
+        SpecError: `train.samples` asks for what cannot be made, or TensorBoard is not installed.
+    """
+    if plan.spec.train.samples is not None:
+        _refuse_unfit(plan, plan.spec.train.samples, "train.samples")
+    if plan.spec.train.tensorboard:
+        try:
+            require("tensorboard", "tensorboard")
+        except ModuleNotFoundError as error:
+            raise SpecError(f"train.tensorboard: {error}") from error
+
+
+def _refuse_unfit(plan: Plan, sizes: Any, key: str) -> None:
+    for place, request in enumerate(_requests(sizes, key)):
         for name, unit in zip(("width", "height"), plan.unit, strict=True):
             value = request.get(name) or getattr(sizes, name)
             if value and value % unit:
-                raise SpecError(f"sample {place}: {name} {value} is not a multiple of {unit} pixels")
+                raise SpecError(f"{key} {place}: {name} {value} is not a multiple of {unit} pixels")
         given, last, factor = request.get("given_frames"), request.get("given_last"), plan.codec.time_factor
         if request.get("direction") == "backward":
             given, last = None, given  # what is given stands at the end, where every latent frame is whole
         if given and (given - 1) % factor:
-            raise SpecError(f"sample {place}: given_frames is {given}, and must be 1 + {factor}k")
+            raise SpecError(f"{key} {place}: given_frames is {given}, and must be 1 + {factor}k")
         if last and last % factor:
-            raise SpecError(f"sample {place}: {last} frames are given at the end, and must be {factor}k")
+            raise SpecError(f"{key} {place}: {last} frames are given at the end, and must be {factor}k")
 
 
 def _die_with_parent() -> None:

@@ -379,3 +379,24 @@ def test_given_frames_must_fill_latent_frames(request_, sentence, tmp_path, foot
     plan = Plan(parse(spec_dict(footage, tmp_path / "out", train={}, sample={"prompts": [asked]})))
     with pytest.raises(SpecError, match=sentence) if sentence else nullcontext():
         learn.refuse_unfit_requests(plan)
+
+
+def test_what_training_could_not_show_is_refused_before_it(tmp_path, footage, monkeypatch):
+    def plan(**train) -> Plan:
+        return Plan(parse(spec_dict(footage, tmp_path / "out", train=train)))
+
+    samples = {"every": 5, "prompts": ["a"]}
+    learn.refuse_unwatchable(plan())
+    learn.refuse_unwatchable(plan(samples=samples, tensorboard=True))
+    with pytest.raises(SpecError, match=r"train\.samples 0: width 50 is not a multiple"):
+        learn.refuse_unwatchable(plan(samples={**samples, "width": 50}))
+    asked = {"prompt": "a", "task": "i2v", "image": "nowhere.png"}
+    with pytest.raises(SpecError, match=r"train\.samples\.prompts\.0: image: there is no file .*nowhere\.png"):
+        learn.refuse_unwatchable(plan(samples={**samples, "prompts": [asked]}))
+    with pytest.raises(SpecError, match=r"train.*samples.*`prompts` is empty"):
+        plan(samples={"every": 5})
+    keys = [learn.train_key(plan(**train), "data") for train in ({}, {"samples": samples, "tensorboard": True})]
+    assert keys[0] == keys[1]
+    monkeypatch.setattr("curate.extras.find_spec", lambda name: None)  # as where it is not installed
+    with pytest.raises(SpecError, match=r"pip install 'rushes\[tensorboard\]'"):
+        learn.refuse_unwatchable(plan(tensorboard=True))
