@@ -32,10 +32,7 @@ class VaeModel:
 
         self._codec = codec
         self._device = torch.device(device_of(codec.device, "encode"))
-        self.dtype_name = codec.dtype
-        if codec.dtype == "auto":
-            self.dtype_name = "bf16" if self._device.type == "cuda" else "fp32"
-        self._dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[self.dtype_name]
+        self._dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[codec.dtype]
         with beating(alive or _nothing):
             self._model = _load(codec, self._dtype).to(self._device)
         self._mean_C, self._std_C, self._scale = self._statistics()

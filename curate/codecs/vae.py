@@ -23,7 +23,7 @@ import numpy as np
 from curate.codecs._shapes import check_latents, check_pixels
 from curate.errors import SpecError
 from curate.extras import require
-from curate.models import folder_sha256, model_folder
+from curate.models import folder_sha256, model_folder, weights_dtype
 
 VERSION = 1  # part of the fingerprint: raise it when the numbers change
 DTYPES = ("auto", "bf16", "fp32")
@@ -78,12 +78,13 @@ class VaeCodec:
     """The codec of this module. Raises SpecError on a model that is not there or that it does not know.
 
     model: a folder, or a name on a hub that was downloaded before; of a whole pipeline its `vae` is taken.
-    dtype: `auto` is bf16 on CUDA and fp32 on a CPU. device: `auto` is CUDA where there is one.
+    dtype: `auto` is the precision that most of the weights lie in, bf16 or fp32, on every device. device: `auto` is CUDA where there is one.
     normalise: false stores the posterior's mean as it is. memory_gb: what the model may hold while it works on one
     clip, weights included; a larger clip is encoded in tiles, whose latents differ a little: `how` says which.
     """
 
-    aside: ClassVar[tuple[str, ...]] = ("model", "revision", "device")  # weights count, not where they lie
+    # Weights count, not where they lie; the fingerprint has the rest.
+    aside: ClassVar[tuple[str, ...]] = ("model", "revision", "device", "dtype", "normalise")
 
     def __init__(
         self, model: str = "", revision: str | None = None, dtype: str = "auto", device: str = "auto",
@@ -99,13 +100,14 @@ class VaeCodec:
             require("torch", "vae")
             require("diffusers", "vae")
             self.folder = model_folder(model, revision, part="vae")
+            self.dtype = weights_dtype(self.folder) if dtype == "auto" else dtype
         except (ModuleNotFoundError, ValueError) as error:
             raise SpecError(f"vae: {error}") from error
         self.class_name, self.family, shape = _known(self.folder)
         self.channels, self.time_factor, self.space_factor = shape
-        self.dtype, self.device, self.normalise, self.memory_gb = dtype, device, normalise, float(memory_gb)
+        self.device, self.normalise, self.memory_gb = device, normalise, float(memory_gb)
         weights = folder_sha256(self.folder)
-        described = json.dumps(["vae", VERSION, self.class_name, weights, dtype, normalise], separators=(",", ":"))
+        described = json.dumps(["vae", VERSION, self.class_name, weights, self.dtype, normalise], separators=(",", ":"))
         self.fingerprint = "vae-" + hashlib.sha256(described.encode()).hexdigest()[:24]
         self._model: Any = None
 
@@ -120,7 +122,7 @@ class VaeCodec:
         """How a clip of this size is encoded: `whole` or `tiles of ... every ... px`, and the precision."""
         model = self._loaded(None)
         tiles = model.memory.tiles("encode", frames, height, width)
-        return f"{'whole' if tiles is None else tiles}, {model.dtype_name}"
+        return f"{'whole' if tiles is None else tiles}, {self.dtype}"
 
     def stats(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the mean and standard deviation of each channel that the model states, of the latents as given."""

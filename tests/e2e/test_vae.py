@@ -60,7 +60,7 @@ def test_a_clip_becomes_latents_a_model_and_a_clip(tmp_path):
     codec = latent_codec("vae", model=str(model))
     assert card["codec"] == {
         "name": "vae", "params": {"model": str(model)}, "fingerprint": codec.fingerprint,
-        "class": "AutoencoderKLWan", "posterior": "mean", "normalised": True, "dtype": "auto",
+        "class": "AutoencoderKLWan", "posterior": "mean", "normalised": True, "dtype": "fp32",
         "causal": True,
     }  # fmt: skip
     row = pq.read_table(dataset / card["shards"]["clips"][0]["path"]).to_pylist()[0]
