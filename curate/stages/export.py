@@ -21,7 +21,7 @@ from curate.stages.receipt import receipt
 from curate.store import Store, ids_of, read_columns, rows_digest
 from curate.tables import Table
 
-VERSION = 2
+VERSION = 3
 KINDS = ("short", "dense", "original")
 _META = ("source_class", "license", "is_synthetic", "origin")
 _CHUNK = 32  # rows in flight between parts and shards
@@ -207,6 +207,10 @@ def _files(plan: Plan, store: Store, kept: pa.Table) -> Iterator[pa.Table]:
 
 
 def _texts(plan: Plan, store: Store, kept: pa.Table, stage: str) -> Iterator[pa.Table]:
-    """Features of every text that a kept clip has, and of the empty text, once each, sorted by id."""
-    wanted = {ids.text_id("")}.union(*(ids_of(kept, f"caption_{kind}_text_id") for kind in KINDS)) - {None}
-    return _Heavy(plan.tables[stage], store).chunks(sorted(wanted))
+    """Features of every text that a kept clip has, and of the empty text, once each, where the first clip needs it.
+
+    Clips that lie together are drawn together (trainer/draws.py), so their texts are few row groups too.
+    """
+    named = zip(*(kept[f"caption_{kind}_text_id"].to_pylist() for kind in KINDS), strict=True)
+    wanted = dict.fromkeys([ids.text_id(""), *(name for of_clip in named for name in of_clip if name is not None)])
+    return _Heavy(plan.tables[stage], store).chunks(list(wanted))
