@@ -94,6 +94,26 @@ def test_a_changed_shard_is_found_before_anything_of_it_is_used(path, wanted, tm
             dataset.latent(0)
 
 
+@pytest.mark.parametrize("kind", ["clips", "texts"])
+def test_a_bit_that_turned_over_is_a_storage_error_wherever_it_is(path, tmp_path, kind):
+    """In the footer, in what is read on opening (ids, weights, sizes), in the payload: never other data, never a raw
+    error of Arrow. Columns are read before a shard is hashed, which needs the checksums of their pages."""
+    copy = Path(shutil.copytree(path, tmp_path / "d"))
+    shard = copy / Dataset(path).card["shards"][kind][0]["path"]
+    whole, rng, seen = shard.read_bytes(), np.random.default_rng(0), set()
+    texts = Dataset(path).columns["caption_short_text_id"]
+    for place in rng.permutation(len(whole))[:60].tolist():
+        data = bytearray(whole)
+        data[place] ^= 1 << int(rng.integers(8))
+        shard.write_bytes(data)
+        with pytest.raises(StorageError, match=shard.name) as refused:
+            dataset = Dataset(copy)
+            assert dataset.columns == Dataset(path).columns
+            dataset.latent(0), dataset.text(texts[0])
+        seen.add("exported (sha256)" in str(refused.value))
+    assert seen == {True, False}
+
+
 def test_a_dataset_may_lie_on_any_file_system(path, wanted, tmp_path):
     import fsspec
 

@@ -96,6 +96,7 @@ def test_a_set_on_another_file_system_trains_and_an_edited_one_does_not(tmp_path
     try:
         assert main([*ask, str(tmp_path / "run")]) == 0, capsys.readouterr().err
         _edited_shard(data, None)
+        memory.rm("/trained", recursive=True)
         memory.put(str(data), "/trained/d", recursive=True)
         assert main([*ask, str(tmp_path / "other")]) == 2
         assert "was changed after the screening" in capsys.readouterr().err
