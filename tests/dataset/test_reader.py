@@ -102,11 +102,11 @@ def test_a_bit_that_turned_over_is_a_storage_error_wherever_it_is(path, tmp_path
     shard = copy / Dataset(path).card["shards"][kind][0]["path"]
     whole, rng, seen = shard.read_bytes(), np.random.default_rng(0), set()
     texts = Dataset(path).columns["caption_short_text_id"]
-    for place in rng.permutation(len(whole))[:60].tolist():
+    for place in rng.permutation(len(whole))[:40].tolist():
         data = bytearray(whole)
         data[place] ^= 1 << int(rng.integers(8))
         shard.write_bytes(data)
-        with pytest.raises(StorageError, match=shard.name) as refused:
+        with pytest.raises(StorageError, match=kind + r"/part-\w+.parquet") as refused:
             dataset = Dataset(copy)
             assert dataset.columns == Dataset(path).columns
             dataset.latent(0), dataset.text(texts[0])
