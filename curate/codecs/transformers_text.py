@@ -33,8 +33,8 @@ class TransformersTextEncoder:
 
     model: a folder, or a name on a hub that was downloaded before; of a whole pipeline its `text_encoder` is taken with
     its `tokenizer`, or another `part`. max_tokens: a longer text is cut there, end mark included; None for 512, or what
-    the model can read if that is less. dtype: `auto` is the precision that most of the weights lie in, bf16 or
-    fp32, on every device. device: `auto` is CUDA where there is one. batch: texts at a time, those of similar length together.
+    the model can read if that is less. dtype: `auto` is the precision that most of the weights lie in, bf16 or fp32, on
+    every device. device: `auto` is CUDA where there is one. batch: texts at a time, those of similar length together.
     """
 
     aside: ClassVar[tuple[str, ...]] = ("model", "revision", "device", "batch", "dtype")  # the fingerprint has the rest

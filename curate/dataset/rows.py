@@ -140,9 +140,7 @@ class ShardRows:
             return pq.ParquetFile(path, metadata=footer, memory_map=True, page_checksum_verification=by_page)
         try:
             # Only the wanted columns' ranges are fetched, each as one.
-            return pq.ParquetFile(
-                open_url(path), metadata=footer, pre_buffer=True, page_checksum_verification=by_page
-            )
+            return pq.ParquetFile(open_url(path), metadata=footer, pre_buffer=True, page_checksum_verification=by_page)
         except InputRejected as error:
             raise StorageError(f"{path} cannot be read: {error}") from error
 

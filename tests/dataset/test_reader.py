@@ -101,15 +101,19 @@ def test_a_bit_that_turned_over_is_a_storage_error_wherever_it_is(path, tmp_path
     copy = Path(shutil.copytree(path, tmp_path / "d"))
     shard = copy / Dataset(path).card["shards"][kind][0]["path"]
     whole, rng, seen = shard.read_bytes(), np.random.default_rng(0), set()
-    texts = Dataset(path).columns["caption_short_text_id"]
+
+    def read(where: Path, columns: dict[str, list]) -> None:
+        dataset = Dataset(where)
+        assert dataset.columns == columns
+        dataset.latent(0)
+        dataset.text(columns["caption_short_text_id"][0])
+
     for place in rng.permutation(len(whole))[:40].tolist():
         data = bytearray(whole)
         data[place] ^= 1 << int(rng.integers(8))
         shard.write_bytes(data)
         with pytest.raises(StorageError, match=kind + r"/part-\w+.parquet") as refused:
-            dataset = Dataset(copy)
-            assert dataset.columns == Dataset(path).columns
-            dataset.latent(0), dataset.text(texts[0])
+            read(copy, Dataset(path).columns)
         seen.add("exported (sha256)" in str(refused.value))
     assert seen == {True, False}
 

@@ -186,7 +186,7 @@ def test_a_dataset_on_another_file_system_is_checked_like_a_folder(tmp_path):
             changed(name, data)
             with pytest.raises(UnscreenedData, match=re.escape(why)):
                 verify_receipt(url)
-        with pytest.raises(StorageError, match="nowhere://d/receipt.json cannot be read"):
+        with pytest.raises(StorageError, match=r"nowhere://d/receipt\.json cannot be read"):
             verify_receipt("nowhere://d")
     finally:
         memory.rm("/receipts", recursive=True)

@@ -130,3 +130,14 @@ def test_what_makes_other_latents_makes_another_key(tmp_path):
     with pytest.raises(SpecError) as refused:
         Plan(parse(spec_of(tmp_path, tmp_path / "nowhere")))
     assert refused.value.key == ("stages", "encode")
+
+
+def test_a_budget_above_what_a_worker_may_have_is_refused_before_anything_runs(tmp_path):
+    raw = spec_of(tmp_path, tiny_vaes.wan(tmp_path / "wan"))
+    limit = Plan(parse(raw)).spec.engine.limits.memory_gib
+    assert 3 * Plan(parse(raw)).codec.budget_gb("encode") * 1e9 < limit * 2**30, "the default fits, kernels and all"
+    raw = spec_of(tmp_path, tmp_path / "wan", memory_gb=9)
+    with pytest.raises(SpecError, match=r"memory_gb: 9 is more than .* a third of engine.limits.memory_gib \(8\)"):
+        Plan(parse(raw))
+    for engine in ({"limits": {"memory_gib": 32}}, {"resources": {"latent": {"gpus": 1}}}):
+        Plan(parse({**raw, "engine": engine}))
