@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,14 @@ class LatentWork(ClipWork):
 
 
 def _seconds(row: Row) -> float:
-    return float((row["end_pts"] - row["start_pts"]) * Fraction(row["time_base"]))
+    ticks = _ticks(row["time_base"])
+    return (row["end_pts"] - row["start_pts"]) * ticks.numerator / ticks.denominator
+
+
+@lru_cache(maxsize=1024)
+def _ticks(time_base: str) -> Fraction:
+    """Seconds of a tick: a plan asks it of every clip, and there are few."""
+    return Fraction(time_base)
 
 
 def _rate(row: Row, spec: Latents) -> float:
@@ -127,11 +135,14 @@ def expected_size(
     Raises:
         InputRejected: what is left of the picture is smaller than one block.
     """
-    fitted = fitting(row["width"], row["height"], Fit(spec.short_side, multiple, box))
+    fitted = _fitting(row["width"], row["height"], Fit(spec.short_side, multiple, box))
     count = row["num_frames"]
     if spec.fps is not None and row["fps"] > spec.fps:
         count = max(1, math.ceil((_seconds(row) - 1e-6) * spec.fps))
     return lawful(min(count, spec.max_frames), time_factor), fitted.out_height, fitted.out_width
+
+
+_fitting = lru_cache(maxsize=65536)(fitting)
 
 
 def _job(row: Row, spec: Latents, fit: Fit, step_s: float | None) -> Job:
@@ -140,7 +151,7 @@ def _job(row: Row, spec: Latents, fit: Fit, step_s: float | None) -> Job:
     if step_s is None:
         most = spec.max_frames
     else:  # the frame after the last grid point says that the point is passed
-        reach = math.ceil((spec.max_frames + 1) * step_s / Fraction(row["time_base"]))
+        reach = math.ceil((spec.max_frames + 1) * step_s / _ticks(row["time_base"]))
         end_pts = min(end_pts, row["start_pts"] + reach)
     return Job("full", row["start_pts"], end_pts, fit=fit, most=most)
 

@@ -123,7 +123,10 @@ def _columns(plan: Plan, ledger: Ledger) -> pa.Table:
         of = column(f"caption_{kind}_text_id", pa.string(), "", f"id of the {kind} caption among the texts")
         rows = rows.append_column(of, pa.array(names, pa.string()))
     weight = column("loss_weight", pa.float32(), "", "weight of the clip's loss in training")
-    rows = rows.append_column(weight, pa.array([1.0] * rows.num_rows, pa.float32()))
+    rows = rows.append_column(weight, pc.fill_null(kept["loss_weight"], 1.0).cast(pa.float32()))
+    if kept["weight"].null_count < kept.num_rows:  # somebody said so; where nobody did the dataset is what it was
+        drawn = column("weight", pa.float64(), "", "how often the clip is drawn in training")
+        rows = rows.append_column(drawn, pc.fill_null(kept["weight"], 1.0))
     return rows.take(pc.sort_indices(rows["clip_id"]))
 
 

@@ -61,6 +61,8 @@ def test_everything_is_accounted_for(finished, footage):
     assert sorted(row["clip_id"] for row in clips) == sorted(kept)
     still = next(row for row in clips if row["num_frames"] == 1)
     assert still["shape"][1] == 1
+    assert "weight" not in clips[0], "nobody said one"
+    assert {row["loss_weight"] for row in clips} == {1.0}
     texts = pq.read_table(out / "dataset" / "texts")
     assert texts["text"].to_pylist().count("") == 1
     wanted = {row[f"caption_{kind}_text_id"] for row in clips for kind in ("short", "dense")}
