@@ -34,6 +34,7 @@ ALL = (
     "caption_engine",
     "caption_shapes",
     "caption_claim",
+    "curation_claim",
     "vae_codec",
     "dct_codec",
     "caption_match",

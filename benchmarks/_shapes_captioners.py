@@ -115,6 +115,31 @@ def captioning(folder: Path, kinds: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def obeyed(
+    folder: Path,
+    manifest: Path,
+    caption: str,
+    stages: Sequence[dict[str, Any]],
+    train: dict[str, Any],
+    requests: Sequence[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Run to the samples that are asked for: the lines of prompts.jsonl, each with its verdict."""
+    asked = folder / "prompts.jsonl"
+    asked.write_text("".join(json.dumps(line) + "\n" for line in requests))
+    latents = {"codec": "dct", "channels": 32, "short_side": 32, "fps": 4.5, "max_frames": 9}
+    encode = {"encode": {"latents": latents, "text": {"encoder": "hashed"}}}
+    train = {
+        "model": "dit-xs", "ema": 0.995, "threads": 1, "allow_unscreened": ["explicit", "violence", "hate"], **train,
+    }  # fmt: skip
+    run(
+        folder / "run", manifest, caption, *stages, encode, {"export": {}}, until="sample", train=train,
+        sample={"prompts": str(asked)},
+    )  # fmt: skip
+    samples = folder / "run" / "samples"
+    lines = [json.loads(line) for line in (samples / "prompts.jsonl").read_text().splitlines()]
+    return [{**line, **verdict(samples / line["path"], line["attributes"])} for line in lines]
+
+
 def verdict(path: Path, wanted: dict[str, str]) -> dict[str, bool]:
     """What the kit's judge says of a sample."""
     sys.path.insert(0, str(KIT))

@@ -55,21 +55,8 @@ def requests() -> list[dict[str, Any]]:
 
 def one(folder: Path, manifest: Path, stage: dict[str, Any], arm: str, seed: int) -> list[dict[str, Any]]:
     """Train an arm with a seed and make its samples: the lines of prompts.jsonl, each with its verdict."""
-    asked = folder / "prompts.jsonl"
-    asked.write_text("".join(json.dumps(line) + "\n" for line in requests()))
-    latents = {"codec": "dct", "channels": 32, "short_side": 32, "fps": 4.5, "max_frames": 9}
-    encode = {"encode": {"latents": latents, "text": {"encoder": "hashed"}}}
-    train = {
-        "model": "dit-xs", "steps": STEPS, "ema": 0.995, "seed": seed, "threads": 1, "captions": ARMS[arm],
-        "allow_unscreened": ["explicit", "violence", "hate"],
-    }  # fmt: skip
-    shapes.run(
-        folder / "run", manifest, shapes.KITS["noisy"], stage, encode, {"export": {}}, until="sample", train=train,
-        sample={"prompts": str(asked)},
-    )  # fmt: skip
-    samples = folder / "run" / "samples"
-    lines = [json.loads(line) for line in (samples / "prompts.jsonl").read_text().splitlines()]
-    return [{**line, **shapes.verdict(samples / line["path"], line["attributes"])} for line in lines]
+    train = {"steps": STEPS, "seed": seed, "captions": ARMS[arm]}
+    return shapes.obeyed(folder, manifest, shapes.KITS["noisy"], [stage], train, requests())
 
 
 def compared(obeyed: dict[str, np.ndarray], one: str, other: str) -> dict[str, Any]:
