@@ -99,6 +99,12 @@ class VaeModel:
             values = config.get(name) if values is None else values
             found.append(torch.as_tensor(nothing if values is None else values, dtype=torch.float32))
         factor = config.get("scaling_factor")
+        of_frames = any(part.numel() not in (1, self._codec.channels) for part in found)  # Cosmos: of each latent frame
+        if self._codec.normalise and (of_frames or config.get("shift_factor")):
+            raise StageCrashed(
+                "encode:normalise",
+                f"{self._codec.class_name} states statistics that are not one of each channel; say `normalise: false`",
+            )
         if self._codec.normalise and factor is None and all(part.ndim == 0 for part in found):
             raise StageCrashed(
                 "encode:normalise", f"{self._codec.class_name} states no statistics; say `normalise: false`"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import time
 from collections import Counter
@@ -99,9 +100,8 @@ def write_dataset(
     """
     out_dir = Path(out_dir)
     out_dir.parent.mkdir(parents=True, exist_ok=True)
-    work = out_dir.parent / f".{out_dir.name}.tmp-{os.getpid()}"
+    work = out_dir.parent / f".{out_dir.name}.tmp-{_nobody_elses()}"
     _remove_leftovers(out_dir)
-    shutil.rmtree(work, ignore_errors=True)
     try:
         info = _write_files(work, clips, {"": texts, **(more_texts or {})}, files, header, receipt, sizes)
         _replace_dir(work, out_dir)
@@ -239,7 +239,7 @@ def _sync_dir(folder: Path) -> None:
 
 def _replace_dir(work: Path, out_dir: Path) -> None:
     """Put `work` in the place of `out_dir`: a reader finds the old dataset, the new one, or for a moment none."""
-    old = out_dir.parent / f".{out_dir.name}.old-{os.getpid()}"
+    old = out_dir.parent / f".{out_dir.name}.old-{_nobody_elses()}"
     if out_dir.exists():
         out_dir.rename(old)
     try:
@@ -250,6 +250,11 @@ def _replace_dir(work: Path, out_dir: Path) -> None:
         raise
     _sync_dir(out_dir.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _nobody_elses() -> str:
+    """The end of a name: containers that share a disk share numbers of processes too."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def _remove_leftovers(out_dir: Path) -> None:

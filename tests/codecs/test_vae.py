@@ -307,6 +307,17 @@ def test_auto_is_the_precision_of_the_weights_whatever_the_device(vaes, tmp_path
         latent_codec("vae", model=str(folder))
 
 
+def test_statistics_that_are_not_one_of_each_channel_are_refused_not_guessed(tmp_path):
+    for name, said in (("frames", {"latents_mean": [0.0] * 8, "latents_std": [1.0] * 8}), ("shift", {})):
+        folder = tiny_vaes.wan(tmp_path / name, **said)
+        if name == "shift":
+            config = json.loads((folder / "config.json").read_bytes())
+            (folder / "config.json").write_text(json.dumps({**config, "shift_factor": 0.1}))
+        with pytest.raises(StageCrashed, match="not one of each channel; say `normalise: false`"):
+            latent_codec("vae", model=str(folder)).encode(pixels(1, 8, 8))
+        assert latent_codec("vae", model=str(folder), normalise=False).encode(pixels(1, 8, 8)).shape[1] == 4
+
+
 def test_models_that_it_cannot_use_are_refused_with_what_it_can(vaes, tmp_path):
     def changed(kind: str, name: str, **keys: object) -> str:
         folder = shutil.copytree(vaes[kind], tmp_path / name)

@@ -25,6 +25,20 @@ def tree(path):
     return {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
 
 
+def test_two_exports_of_one_process_number_do_not_meet(tmp_path):
+    """Two hosts that share a disk: the second begins and ends while the first is writing."""
+    clips, texts = clip_rows(MIXED), text_rows(["a", "b c"])
+
+    def other_first():
+        yield clips.slice(0, 3)
+        write_dataset(tmp_path / "d", [clips.slice(0, 1)], [texts], header(), UNSCREENED)
+        yield clips.slice(3)
+
+    info = write_dataset(tmp_path / "d", other_first(), [texts], header(), UNSCREENED)
+    assert info.clips == len(Dataset(tmp_path / "d")) == len(MIXED)
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
 def test_a_text_is_read_without_many_others(tmp_path):
     """A training step wants single texts, of which one of a large encoder is half a MiB."""
     features = np.zeros((500, 1024), np.float32)
