@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from curate import snapshots
-from curate.captioning import WHOLE, box_of
+from curate.captioning import BOX, WHOLE, box_of
 from curate.errors import InputRejected, SpecError
 from curate.ledger import Ledger
 from curate.planning import standing_ledger
@@ -16,6 +16,7 @@ from curate.run import Run
 
 # Columns that say what a stage of the training draws.
 _DRAWN_BY = ("width", "height", "source_class", "origin", "is_synthetic", "weight")
+_SIZED_BY = ("width", "height", "num_frames", "fps", "start_pts", "end_pts", "time_base")
 # Of a text token of umT5-XXL, which Wan's models read: what is assumed of a text model before its first text.
 _WIDE_FEATURES = 4096
 
@@ -87,9 +88,11 @@ def _expected(job: Run, ledger: Ledger) -> Any:
     from trainer.planning import Material
 
     plan, clips = job.plan, ledger.where("kept", "pending")
-    shapes, columns, too_small = [], {name: [] for name in _DRAWN_BY if name != "weight"}, 0  # type: ignore[var-annotated]
+    shapes, columns, too_small = [], {name: [] for name in _DRAWN_BY}, 0  # type: ignore[var-annotated]
     codec, latents = plan.codec, plan.stages.encode.latents  # type: ignore[union-attr]
-    for row in clips.to_pylist():
+    # Of a ledger with a hundred columns a few are asked for.
+    asked = {*_SIZED_BY, *_DRAWN_BY, *(BOX if plan.crops else ())}.intersection(clips.column_names)
+    for row in clips.select(sorted(asked)).to_pylist():
         try:
             count, height, width = expected_size(
                 row, latents, plan.multiple, codec.time_factor, box_of(row) if plan.crops else WHOLE
@@ -99,9 +102,9 @@ def _expected(job: Run, ledger: Ledger) -> Any:
             continue
         factor = codec.space_factor
         shapes.append((codec.channels, 1 + (count - 1) // codec.time_factor, height // factor, width // factor))
-        for name, value in {**row, "width": width, "height": height}.items():
-            if name in columns:
-                columns[name].append(value)
+        row |= {"width": width, "height": height}
+        for name, values in columns.items():
+            values.append(row.get(name))
     assumed = ["latents of the sizes that the ledger's clips will be encoded at"]
     waiting = sum(outcome == "pending" for outcome in clips["outcome"].to_pylist())
     if waiting:

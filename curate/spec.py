@@ -36,6 +36,7 @@ class Source(Model):
 
     `path` wins over `generate`; generated footage lies in OUT/footage. `columns` maps our names to a
     manifest's; null leaves a column of the manifest aside. title and transcript are screened, never trained on.
+    weight: how often a clip is drawn in training, loss_weight: how much its loss counts; 1 where nobody says.
     """
 
     path: str | None = None
@@ -49,6 +50,8 @@ class Source(Model):
     original_caption: str | None = None
     title: str | None = None
     transcript: str | None = None
+    weight: float | None = Field(default=None, ge=0)
+    loss_weight: float | None = Field(default=None, ge=0)
     columns: dict[str, str | None] = {}
 
     @field_validator("acquired_at", mode="before")

@@ -247,6 +247,7 @@ class TrainingData:
         shared_evenly(self.config, world)
         packs = self.packs(step)[rank::world]
         self.dataset.warm(row for pack in packs for row, _ in pack)
+        self.dataset.warm_texts(self.draw(row, epoch).text_id for pack in packs for row, epoch in pack)
         return [replace(group, pack=place) for place, pack in enumerate(packs) for group in self.groups(pack)]
 
     def balance(self, step: int, ranks: int | None = None) -> dict[str, float]:

@@ -62,8 +62,9 @@ class TrainResult:
 
 
 def train(
-    dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnStep | None = None, ranks: Ranks | None = None
-) -> TrainResult:
+    dataset_dir: Path | str, out_dir: Path, config: TrainConfig, *, on_step: OnStep | None = None,
+    ranks: Ranks | None = None,
+) -> TrainResult:  # fmt: skip
     """Train to `config.steps`, going on from the newest checkpoint in `out_dir`; SIGTERM and SIGINT checkpoint first.
 
     With several `ranks` all of them call this, with equal arguments; `on_step` is called on the first.
@@ -85,9 +86,7 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     # The receipt's check has just read every byte, on the first rank.
-    dataset = Dataset(
-        Path(dataset_dir), config.cache_mib << 20, text_encoder=config.text_encoder, verify=not ranks.first
-    )
+    dataset = Dataset(dataset_dir, config.cache_mib << 20, text_encoder=config.text_encoder, verify=not ranks.first)
     data = TrainingData(dataset, config)
     run = ranks.told(_run_json(out_dir, data, config, receipt, ranks) if receipt else None)
     _same_on_all(ranks, "dataset or config", fingerprint([config.model_dump(mode="json"), dataset.card]))
@@ -296,7 +295,7 @@ def _reporter(steps: int) -> OnStep:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (143 and 130 after SIGTERM and SIGINT)."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--dataset", type=Path, required=True)
+    parser.add_argument("--dataset", required=True, help="a folder, or any fsspec URL of one")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--config", type=Path, help="JSON of a TrainConfig")
     args = parser.parse_args(argv)
