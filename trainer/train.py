@@ -46,6 +46,7 @@ from trainer.ranks import Ranks, joined, label
 _REPORT_S = 10.0
 
 OnStep = Callable[[dict[str, Any]], None]
+Stop = Callable[[], int | None]
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,13 @@ class TrainResult:
 
 
 def train(
-    dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnStep | None = None, ranks: Ranks | None = None
-) -> TrainResult:
+    dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnStep | None = None, ranks: Ranks | None = None,
+    stop: Stop | None = None,
+) -> TrainResult:  # fmt: skip
     """Train to `config.steps`, going on from the newest checkpoint in `out_dir`; SIGTERM and SIGINT checkpoint first.
 
-    With several `ranks` all of them call this, with equal arguments; `on_step` is called on the first.
+    With several `ranks` all of them call this, with equal arguments; `on_step` is called on the first. `stop` is asked
+    after every step, and returns the signal that came where this process cannot catch it, or None.
     Raises UnscreenedData without a valid receipt, SpecError when the folder belongs to another run, the data do not fit
     the config or the ranks differ, RushesError when the loss is not finite (it names the clips), StorageError on the
     disk, StageCrashed when another rank has ended.
@@ -95,7 +98,7 @@ def train(
     if ranks.first:
         _say_what_is_left_out(data, run)
         _begin_files(out_dir, data, run, trainer.done)
-    with _Signals() as signals:
+    with _Signals(stop) as signals:
         loss, stopped_by = _take_steps(trainer, out_dir, run["run_key"], signals, on_step)
         if ranks.first and stopped_by is None and not is_exported(out_dir, run["run_key"], trainer.done):
             export_model(out_dir, trainer.averaged().cpu(), run["run_key"], trainer.done)
@@ -201,7 +204,7 @@ def _take_steps(
                     _append(out_dir / "eval.jsonl", {"step": trainer.done, **found})
             if on_step is not None and ranks.first:
                 on_step(record)
-            caught = int(max(number for (number,) in ranks.gather([signals.caught or 0])))
+            caught = int(max(number for (number,) in ranks.gather([signals.noted()])))
             if ranks.first and (trainer.done % config.checkpoint_every == 0 or last or caught):
                 trainer.save(out_dir, run_key)
             if caught:
@@ -212,8 +215,9 @@ def _take_steps(
 class _Signals:
     """Notes SIGTERM and SIGINT while a run takes its steps; a second one has its usual effect."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Stop | None = None) -> None:
         self.caught: int | None = None
+        self._told = told
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> _Signals:
@@ -221,6 +225,10 @@ class _Signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._note)
         return self
+
+    def noted(self) -> int:
+        """Return the signal that came by now, or 0."""
+        return self.caught or (self._told() if self._told is not None else None) or 0
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.caught = number

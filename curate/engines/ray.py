@@ -19,12 +19,26 @@ from typing import Any
 from curate.engines import Shard
 from curate.engines.supervisor import Supervisor
 from curate.errors import RushesError, StorageError
-from curate.spec import Resource, Spec
+from curate.spec import Engine, Resource, Spec
 from curate.spec_file import dump, parse
 from curate.store import Part
 
 # A node may be lost more than once in a long run, but an actor that dies this often has another illness.
 _MAX_RESTARTS = 4
+
+
+def connect(engine: Engine) -> bool:
+    """Attach to the cluster that the spec or RAY_ADDRESS names, or start one; returns whether it is our own."""
+    import ray
+
+    where: dict[str, Any] = {"address": engine.address or os.environ.get("RAY_ADDRESS")}
+    own = where["address"] is None
+    if own:
+        # A cluster of our own: on loopback only, without a dashboard unless the spec wants one.
+        where = {"address": "local", "include_dashboard": engine.dashboard, "_node_ip_address": "127.0.0.1"}
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to Ray's makers
+    ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+    return own
 
 
 class ShardActor:
@@ -56,13 +70,8 @@ class RayEngine:
 
         self._spec, self._out = spec, out
         self._owns = not ray.is_initialized()
-        if not self._owns:
-            return
-        where: dict[str, Any] = {"address": spec.engine.address or os.environ.get("RAY_ADDRESS")}
-        if where["address"] is None:
-            # A cluster of our own: on loopback only, without a dashboard unless the spec wants one.
-            where = {"address": "local", "include_dashboard": spec.engine.dashboard, "_node_ip_address": "127.0.0.1"}
-        ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+        if self._owns:
+            connect(spec.engine)
 
     def run(self, works: Sequence[str], shards: Sequence[Shard]) -> Iterator[tuple[list[Part], int]]:
         """Stream the shards through one pool for each group of works with the same resources."""
