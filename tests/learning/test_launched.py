@@ -1,0 +1,127 @@
+"""Training on two ranks, by processes of our own and by Ray Train: losses, errors, signals, and what is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPO, spec_dict, write_spec
+from tests.dataset.tiny import tiny_dataset
+from tests.trainer.test_packs import BY_TOKENS, MIXED
+from tests.trainer.test_train import config, wait_for_step
+from trainer.train import train
+
+SETTINGS = config(**BY_TOKENS, checkpoint_every=2, steps=4)
+HALF = {"cpus": 0.5, "workers": [2, 2]}
+ENGINES = ["local", pytest.param("ray", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    return tiny_dataset(tmp_path_factory.mktemp("data") / "d", MIXED).path
+
+
+def start(kind: str, dataset: Path, folder: Path, mark: str = "", **changes) -> subprocess.Popen[str]:
+    """The training of `rushes run` as a process; it runs in `folder`/run."""
+    raw = spec_dict(folder, folder / "out")
+    raw["engine"] = {"kind": kind, "resources": {"train": HALF}}
+    raw["train"] = {**SETTINGS.model_dump(mode="json", exclude_none=True), **changes}
+    spec = write_spec(folder / "spec.yaml", raw)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.learning.train_child", str(spec), str(dataset), str(folder / "run")],
+        stderr=subprocess.PIPE, text=True, cwd=REPO, env={**os.environ, "RUSHES_MARK": mark, "HOME": str(folder)},
+    )  # fmt: skip
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit code and stderr. The process does not outlive this call."""
+    try:
+        said = process.communicate(timeout=900)[1]
+        return process.returncode, said
+    finally:
+        process.kill()
+
+
+def losses(run: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def marked(mark: str) -> list[str]:
+    """Command lines of the living processes with that mark in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"RUSHES_MARK={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # it ended, or is another user's
+    return found
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_two_ranks_have_the_losses_of_one_process(kind, dataset, tmp_path):
+    alone = train(dataset, tmp_path / "alone", SETTINGS)
+    code, said = ended(start(kind, dataset, tmp_path))
+    assert code == 0, said
+    assert "train: step 4/4, loss " in said
+    assert losses(tmp_path / "run") == pytest.approx(losses(alone.out_dir), rel=0, abs=1e-5)
+    assert losses(tmp_path / "run") != losses(alone.out_dir), "the order of sums shows that there were two"
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert not [name for name in left if "ray" in name], "neither ~/ray_results nor a folder of work"
+    assert left == ["alone", "run", "run.json", "spec.yaml"]
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_an_error_of_one_rank_is_what_is_told(kind, dataset, tmp_path):
+    """The first rank alone reads the receipt; the other one only sees that it is gone."""
+    code, said = ended(start(kind, dataset, tmp_path, allow_unscreened=["explicit"]))
+    assert code == 2, said
+    assert said.splitlines()[-1].startswith("UnscreenedData: rank 0: ")
+    assert "hate" in said.splitlines()[-1]
+    assert "ranks:lost" not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["local", "ray"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_a_checkpoint_and_leaves_nothing(kind, number, code, dataset, tmp_path):
+    mark = uuid.uuid4().hex
+    process = start(kind, dataset, tmp_path, mark, steps=100_000, checkpoint_every=100_000)
+    wait_for_step(tmp_path / "run", 2, process)
+    process.send_signal(number)
+    found, said = ended(process)
+    assert found == code, said
+    assert "Traceback" not in said
+    done = len(losses(tmp_path / "run"))
+    assert (tmp_path / "run" / "checkpoints" / f"step-{done:08d}").is_dir()
+    assert gone(mark)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["local", "ray"])
+def test_nothing_is_left_of_a_driver_that_is_killed(kind, dataset, tmp_path):
+    mark = uuid.uuid4().hex
+    process = start(kind, dataset, tmp_path, mark, steps=100_000)
+    wait_for_step(tmp_path / "run", 2, process)
+    assert len(marked(mark)) >= 4  # driver, launcher, ranks
+    process.kill()
+    ended(process)
+    assert gone(mark)
+
+
+def gone(mark: str, within_s: float = 60.0) -> bool:
+    """Whether all processes with that mark end soon; Ray's notice by polling that their node is gone."""
+    until = time.monotonic() + within_s
+    while marked(mark) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert marked(mark) == []
+    return True
