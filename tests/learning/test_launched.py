@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ def dataset(tmp_path_factory) -> Path:
     return tiny_dataset(tmp_path_factory.mktemp("data") / "d", MIXED).path
 
 
-def start(kind: str, dataset: Path, folder: Path, mark: str = "", **changes) -> subprocess.Popen[str]:
+def start(kind: str, dataset: Path, folder: Path, **changes) -> subprocess.Popen[str]:
     """The training of `rushes run` as a process; it runs in `folder`/run."""
     raw = spec_dict(folder, folder / "out")
     raw["engine"] = {"kind": kind, "resources": {"train": HALF}}
@@ -37,7 +36,7 @@ def start(kind: str, dataset: Path, folder: Path, mark: str = "", **changes) -> 
     spec = write_spec(folder / "spec.yaml", raw)
     return subprocess.Popen(
         [sys.executable, "-m", "tests.learning.train_child", str(spec), str(dataset), str(folder / "run")],
-        stderr=subprocess.PIPE, text=True, cwd=REPO, env={**os.environ, "RUSHES_MARK": mark, "HOME": str(folder)},
+        stderr=subprocess.PIPE, text=True, cwd=REPO, env={**os.environ, "HOME": str(folder)},
     )  # fmt: skip
 
 
@@ -54,16 +53,38 @@ def losses(run: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()]
 
 
-def marked(mark: str) -> list[str]:
-    """Command lines of the living processes with that mark in their environment."""
-    found = []
+def living() -> dict[tuple[int, str], tuple[int, str]]:
+    """Parent and title of every process that is no zombie, by its id and the time of its start."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if f"RUSHES_MARK={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            fields = (folder / "stat").read_text().rpartition(") ")[2].split()
+            if fields[0] not in "ZX":
+                title = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                found[int(folder.name), fields[19]] = (int(fields[1]), title)
         except OSError:
-            continue  # it ended, or is another user's
+            continue  # it ended
     return found
+
+
+def below(pid: int) -> dict[tuple[int, str], str]:
+    """Titles of all that a process has started, and what these have."""
+    every, found, parents = living(), {}, {pid}
+    while True:
+        more = {key: title for key, (parent, title) in every.items() if parent in parents and key not in found}
+        if not more:
+            return found
+        found |= more
+        parents |= {key[0] for key in more}
+
+
+def wait_until_gone(started: dict[tuple[int, str], str], within_s: float = 90.0) -> None:
+    """Ray's processes notice by polling that their node is gone."""
+    until = time.monotonic() + within_s
+    while set(started) & set(living()) and time.monotonic() < until:
+        time.sleep(0.2)
+    every = living()
+    assert [started[key] for key in started if key in every] == []
 
 
 @pytest.mark.parametrize("kind", ENGINES)
@@ -89,38 +110,52 @@ def test_an_error_of_one_rank_is_what_is_told(kind, dataset, tmp_path):
     assert "Traceback" not in said
 
 
+LONG = {"steps": 100_000, "checkpoint_every": 100_000}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["local", "ray"])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("kind", "number", "code"), [("local", signal.SIGTERM, 143), ("local", signal.SIGINT, 130), ("ray", signal.SIGINT, 130)]
+)  # fmt: skip
 def test_a_signal_saves_a_checkpoint_and_leaves_nothing(kind, number, code, dataset, tmp_path):
-    mark = uuid.uuid4().hex
-    process = start(kind, dataset, tmp_path, mark, steps=100_000, checkpoint_every=100_000)
+    process = start(kind, dataset, tmp_path, **LONG)
     wait_for_step(tmp_path / "run", 2, process)
+    started = below(process.pid)
     process.send_signal(number)
     found, said = ended(process)
     assert found == code, said
     assert "Traceback" not in said
     done = len(losses(tmp_path / "run"))
     assert (tmp_path / "run" / "checkpoints" / f"step-{done:08d}").is_dir()
-    assert gone(mark)
+    wait_until_gone(started)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["local", "ray"])
 def test_nothing_is_left_of_a_driver_that_is_killed(kind, dataset, tmp_path):
-    mark = uuid.uuid4().hex
-    process = start(kind, dataset, tmp_path, mark, steps=100_000)
+    process = start(kind, dataset, tmp_path, **LONG)
     wait_for_step(tmp_path / "run", 2, process)
-    assert len(marked(mark)) >= 4  # driver, launcher, ranks
+    started = below(process.pid)
+    assert len(started) >= 3  # what launches, and two ranks
     process.kill()
-    ended(process)
-    assert gone(mark)
+    process.wait()
+    wait_until_gone(started)
 
 
-def gone(mark: str, within_s: float = 60.0) -> bool:
-    """Whether all processes with that mark end soon; Ray's notice by polling that their node is gone."""
-    until = time.monotonic() + within_s
-    while marked(mark) and time.monotonic() < until:
-        time.sleep(0.2)
-    assert marked(mark) == []
-    return True
+@pytest.mark.slow
+def test_a_run_goes_on_when_a_worker_is_lost_and_then_hears_a_signal(dataset, tmp_path):
+    process = start("ray", dataset, tmp_path, steps=100_000, checkpoint_every=2)
+    run = tmp_path / "run"
+    wait_for_step(run, 4, process)
+    workers = [key for key, title in below(process.pid).items() if "RayTrainWorker" in title]
+    assert len(workers) == 2
+    os.kill(max(workers)[0], signal.SIGKILL)
+    while set(workers) & set(living()):
+        time.sleep(0.1)
+    wait_for_step(run, len(losses(run)) + 3, process)  # the log was cut to the checkpoint in between, or will be
+    process.send_signal(signal.SIGTERM)
+    code, said = ended(process)
+    assert code == 143, said
+    assert said.count("train: a worker was lost; going on from the newest checkpoint") == 1
+    steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, len(steps) + 1))
