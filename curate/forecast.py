@@ -27,7 +27,8 @@ def forecast_of(
 ) -> dict[str, Any] | None:  # fmt: skip
     """Return the forecast of the spec's training, None where it has none, or {"missing": what it would need}.
 
-    Either says how it will be started (`launch`); where that is on GPUs, so many are meant unless `gpus` says otherwise.
+    Either says how it will be started (`launch`); where that is on GPUs, the forecast is for so many unless `gpus` says
+    otherwise.
 
     Raises:
         SpecError: the GPU is not known, the number is none, or the trainer would refuse the exported dataset.

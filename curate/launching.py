@@ -1,7 +1,7 @@
 """How the training of a spec is started: one process, several on this machine, or the workers of Ray Train.
 
-`engine: {resources: {train: ...}}` says so. The numbers of a run do not depend on it but for the order of sums, so it is
-no part of a key, and a run may go on with another number of ranks.
+`engine: {resources: {train: ...}}` says so. The numbers of a run do not depend on it but for the order of sums, so it
+is no part of a key, and a run may go on with another number of ranks.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Trains on the workers of Ray Train: `python -m trainer.on_ray --engine JSON --ranks 8 --dataset D --out O --config C`.
+"""Trains on workers of Ray Train: `python -m trainer.on_ray --engine JSON --ranks 8 --dataset D --out O --config C`.
 
-A worker is a rank. Ray Train places the workers, tells them of each other and sets up their process group; the loop, the
-checkpoints and what they go on from are `trainer.train`'s. O and D are on storage that every node sees at the same path.
+A worker is a rank. Ray Train places the workers, tells them of each other and sets up their process group; the loop and
+the checkpoints are `trainer.train`'s. O and D are on storage that every node sees at the same path.
 
-When a worker is lost all are started again, as many as there is room for, and go on from the newest checkpoint. We count
-that, not Ray's `FailureConfig`: it would start a run whose loss is not finite again, too.
+When a worker is lost all are started again, as many as there is room for, and go on from the newest checkpoint. We
+count that, not Ray's `FailureConfig`: it would start a run whose loss is not finite again, too.
 
-To its caller it is as `trainer.train` is: on a signal the ranks save a checkpoint and end; the last line on stderr is the
-error of the rank that failed first, and its exit code is ours.
+To its caller it is as `trainer.train` is: on a signal the ranks save a checkpoint and end; the last line on stderr is
+the error of the rank that failed first, and its exit code is ours.
 """
 
 from __future__ import annotations
@@ -231,9 +231,6 @@ def _own_failure(error: Exception) -> tuple[int | None, BaseException] | None:
 def run(args: argparse.Namespace) -> int:
     """Attach to the cluster, train, and leave it; returns the exit code. Raises RushesError."""
     os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
     from curate.engines.ray import connect
     from trainer.config import TrainConfig, read_config
 
@@ -241,7 +238,10 @@ def run(args: argparse.Namespace) -> int:
     config = read_config(args.config, TrainConfig).model_dump(mode="json")
     # Ray Train wants a folder for checkpoints, which it does not get; it would be ~/ray_results.
     litter = args.out.absolute().with_name(f".ray-{args.out.name}")
-    own = connect(engine)
+    own = connect(engine)  # before anything else imports Ray
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
     try:
         shutil.rmtree(litter, ignore_errors=True)  # of a driver that was killed
         litter.mkdir(parents=True)

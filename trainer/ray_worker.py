@@ -112,9 +112,7 @@ def work(given: dict[str, Job]) -> None:
     context = ray.train.get_context()
     _refuse_other_storage(job, ray.util.get_node_ip_address())
     os.chdir(job.folder)
-    ranks = Ranks(
-        context.get_world_rank(), context.get_world_size(), get_device() if job.gpus else torch.device("cpu")
-    )
+    ranks = Ranks(context.get_world_rank(), context.get_world_size(), get_device() if job.gpus else torch.device("cpu"))
     if ranks.first:
         ray.get(job.board.begin.remote())
     config = TrainConfig.model_validate(job.config)

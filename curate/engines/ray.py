@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -29,14 +30,17 @@ _MAX_RESTARTS = 4
 
 def connect(engine: Engine) -> bool:
     """Attach to the cluster that the spec or RAY_ADDRESS names, or start one; returns whether it is our own."""
-    import ray
-
     where: dict[str, Any] = {"address": engine.address or os.environ.get("RAY_ADDRESS")}
     own = where["address"] is None
     if own:
         # A cluster of our own: on loopback only, without a dashboard unless the spec wants one.
         where = {"address": "local", "include_dashboard": engine.dashboard, "_node_ip_address": "127.0.0.1"}
+        # Ray puts the machine's own address in the place of 127.0.0.1, unless it is told that this is no node of a
+        # larger cluster; by its name that is for other systems, but it is read on all, when Ray is imported.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to Ray's makers
+    import ray
+
     ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
     return own
 
@@ -66,10 +70,9 @@ class RayEngine:
     """Embedded, attached to a cluster by address, or inside a submitted job: `ray.init` finds out which."""
 
     def __init__(self, spec: Spec, out: Path) -> None:
-        import ray
-
         self._spec, self._out = spec, out
-        self._owns = not ray.is_initialized()
+        known = sys.modules.get("ray")  # not imported here: `connect` sets what it reads when it is
+        self._owns = known is None or not known.is_initialized()
         if self._owns:
             connect(spec.engine)
 

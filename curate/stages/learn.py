@@ -184,7 +184,7 @@ def _run(arguments: list[str], what: str) -> None:
     if code == Interrupted("").exit_code:
         raise KeyboardInterrupt
     if code == SpecError.exit_code:
-        # Where several ranks speak, the name of the one that failed stands before: "error: rank 1: UnscreenedData: ...".
+        # Where several ranks speak, the one that failed is named before: "error: rank 1: UnscreenedData: ...".
         rank, named, sentence = _ERROR.fullmatch(last).groups(default="")  # type: ignore[union-attr] it takes any line
         raise (UnscreenedData if named else SpecError)(rank + sentence)
     if code != 0:

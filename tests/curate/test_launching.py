@@ -26,7 +26,8 @@ def spec_of(tmp_path, resource: dict | None = None, train: dict | None = PACKS, 
 @given(packs=st.integers(1, 48), bounds=st.tuples(st.integers(1, 16), st.integers(0, 16)))
 def test_ranks_are_those_that_share_the_packs_the_most_first(tmp_path_factory, packs, bounds):
     fewest, more = bounds
-    spec = spec_of(tmp_path_factory.getbasetemp(), {"workers": [fewest, fewest + more]}, {**PACKS, "packs_per_step": packs})
+    train = {**PACKS, "packs_per_step": packs}
+    spec = spec_of(tmp_path_factory.getbasetemp(), {"workers": [fewest, fewest + more]}, train)
     wanted = {count for count in range(fewest, fewest + more + 1) if packs % count == 0}
     if not wanted:
         with pytest.raises(SpecError, match="packs_per_step"):
@@ -39,7 +40,7 @@ def test_ranks_are_those_that_share_the_packs_the_most_first(tmp_path_factory, p
 @pytest.mark.parametrize(
     ("resource", "said"),
     [
-        ({"workers": [3, 3]}, r"workers: 3 ranks cannot share the 8 packs of a step evenly: set `train: {packs_per_step"),
+        ({"workers": [3, 3]}, r"workers: 3 ranks cannot share the 8 packs of a step evenly: set `train: {packs"),
         ({"workers": [5, 7]}, r"no number of ranks from 5 to 7 can share the 8 packs"),
         ({"gpus": 2}, r"gpus: 2 for a rank of the training, which has one or none"),
         ({"cpus": 0}, r"cpus: 0 and gpus: 0 leave a rank"),

@@ -115,8 +115,9 @@ LONG = {"steps": 100_000, "checkpoint_every": 100_000}
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "number", "code"), [("local", signal.SIGTERM, 143), ("local", signal.SIGINT, 130), ("ray", signal.SIGINT, 130)]
-)  # fmt: skip
+    ("kind", "number", "code"),
+    [("local", signal.SIGTERM, 143), ("local", signal.SIGINT, 130), ("ray", signal.SIGINT, 130)],
+)
 def test_a_signal_saves_a_checkpoint_and_leaves_nothing(kind, number, code, dataset, tmp_path):
     process = start(kind, dataset, tmp_path, **LONG)
     wait_for_step(tmp_path / "run", 2, process)

@@ -1,4 +1,4 @@
-"""The training of `rushes run` alone: `python -m tests.learning.train_child SPEC DATASET RUN`; ends as `rushes` does."""
+"""The training of `rushes run` alone, which ends as that does: `python -m tests.learning.train_child SPEC DATASET RUN`."""
 
 from __future__ import annotations
 
