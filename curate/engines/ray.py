@@ -19,7 +19,7 @@ from typing import Any
 
 from curate.engines import Shard
 from curate.engines.supervisor import Supervisor
-from curate.errors import RushesError, StorageError
+from curate.errors import RushesError, SpecError, StorageError
 from curate.spec import Engine, Resource, Spec
 from curate.spec_file import dump, parse
 from curate.store import Part
@@ -29,7 +29,11 @@ _MAX_RESTARTS = 4
 
 
 def connect(engine: Engine) -> bool:
-    """Attach to the cluster that the spec or RAY_ADDRESS names, or start one; returns whether it is our own."""
+    """Attach to the cluster that the spec or RAY_ADDRESS names, or start one; returns whether it is our own.
+
+    Raises:
+        SpecError: there is no cluster at that address.
+    """
     where: dict[str, Any] = {"address": engine.address or os.environ.get("RAY_ADDRESS")}
     own = where["address"] is None
     if own:
@@ -41,7 +45,10 @@ def connect(engine: Engine) -> bool:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to Ray's makers
     import ray
 
-    ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+    try:
+        ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+    except ConnectionError as error:
+        raise SpecError(f"engine.address: no Ray cluster at {where['address']}: {error}") from error
     return own
 
 

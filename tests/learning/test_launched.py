@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,8 +37,11 @@ def start(kind: str, dataset: Path, folder: Path, **changes) -> subprocess.Popen
     spec = write_spec(folder / "spec.yaml", raw)
     return subprocess.Popen(
         [sys.executable, "-m", "tests.learning.train_child", str(spec), str(dataset), str(folder / "run")],
-        stderr=subprocess.PIPE, text=True, cwd=REPO, env={**os.environ, "HOME": str(folder)},
-    )  # fmt: skip
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPO,
+        env={**os.environ, "HOME": str(folder), "RAY_worker_niceness": "0"},  # on a busy machine 15 is for ever
+    )
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -160,3 +164,22 @@ def test_a_run_goes_on_when_a_worker_is_lost_and_then_hears_a_signal(dataset, tm
     assert said.count("train: a worker was lost; going on from the newest checkpoint") == 1
     steps = [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
     assert steps == list(range(1, len(steps) + 1))
+
+
+@pytest.mark.slow
+def test_a_rank_that_is_killed_is_named(dataset, tmp_path):
+    process = start("local", dataset, tmp_path, **LONG)
+    wait_for_step(tmp_path / "run", 2, process)
+    ranks = [key[0] for key, title in below(process.pid).items() if "trainer.train" in title]
+    assert len(ranks) == 2
+    os.kill(max(ranks), signal.SIGKILL)
+    code, said = ended(process)
+    assert code == 1, said
+    assert re.match(
+        r"RushesError: train ended with exit code 1: error: rank \d: ended by SIGKILL; run again", last(said)
+    )
+    assert "ranks:lost" not in said
+
+
+def last(said: str) -> str:
+    return said.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""The training of `rushes run` alone, which ends as that does: `python -m tests.learning.train_child SPEC DATASET RUN`."""
+"""The training of `rushes run` alone, with its end: `python -m tests.learning.train_child SPEC DATASET RUN`."""
 
 from __future__ import annotations
 
