@@ -43,7 +43,7 @@ def command(spec: Spec) -> list[str]:
     resource, ranks = spec.engine.resources.get("train"), ranks_of(spec)
     if resource is not None and spec.engine.kind == "ray":
         counts = [str(count) for count in ranks]
-        return ["-m", "trainer.on_ray", "--engine", spec.engine.model_dump_json(), "--ranks", *counts]
+        return ["-m", "curate.engines.training", "--engine", spec.engine.model_dump_json(), "--ranks", *counts]
     if resource is not None and ranks[0] > 1:
         return ["-m", "trainer.launch", "--ranks", str(ranks[0]), "--threads", str(_threads(resource))]
     return ["-m", "trainer.train"]

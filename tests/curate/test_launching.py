@@ -58,7 +58,7 @@ def test_each_engine_has_its_launch_and_says_so(tmp_path):
     assert command(spec_of(tmp_path, kind="ray")) == ["-m", "trainer.train"]
     assert command(spec_of(tmp_path, two)) == ["-m", "trainer.launch", "--ranks", "2", "--threads", "4"]
     on_ray = command(spec_of(tmp_path, {**two, "gpus": 1, "workers": [2, 8]}, kind="ray", address="auto"))
-    assert on_ray[:3] == ["-m", "trainer.on_ray", "--engine"]
+    assert on_ray[:3] == ["-m", "curate.engines.training", "--engine"]
     assert on_ray[-4:] == ["--ranks", "8", "4", "2"]
     assert described(spec_of(tmp_path)) == "by one process on this machine"
     assert described(spec_of(tmp_path, two)).startswith("by 2 processes on this machine, with 4 threads or a GPU each")

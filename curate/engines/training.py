@@ -1,4 +1,4 @@
-"""Trains on workers of Ray Train: `python -m trainer.on_ray --engine JSON --ranks 8 --dataset D --out O --config C`.
+"""Trains on workers of Ray Train: `python -m curate.engines.training --engine JSON --ranks 8 --dataset D ...`.
 
 A worker is a rank. Ray Train places the workers, tells them of each other and sets up their process group; the loop and
 the checkpoints are `trainer.train`'s. O and D are on storage that every node sees at the same path.
@@ -23,11 +23,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curate.errors import Interrupted, RushesError, SpecError, StageCrashed, StorageError, UnscreenedData
 from curate.spec import Engine, Resource
-from trainer.ray_worker import MARK, Board, Job, work
+
+if TYPE_CHECKING:
+    from trainer.ray_worker import Job
 
 # As of the engine's actors: a node may be lost more than once, but workers that die this often have another illness.
 _MOST_LOST = 4
@@ -155,6 +157,7 @@ class Driver:
         from ray.train.torch import TorchTrainer
 
         from curate.stages.learn import _KEEP_MEMORY
+        from trainer.ray_worker import work
 
         loopback = {"GLOO_SOCKET_IFNAME": "lo"} if self._own and sys.platform == "linux" else {}
         scaling = ScalingConfig(
@@ -233,6 +236,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.update({name: os.environ.get(name, value) for name, value in _QUIET.items()})
     from curate.engines.ray import connect
     from trainer.config import TrainConfig, read_config
+    from trainer.ray_worker import MARK, Board, Job
 
     engine = Engine.model_validate_json(args.engine)
     config = read_config(args.config, TrainConfig).model_dump(mode="json")

@@ -7,9 +7,9 @@ import io
 
 import pytest
 
+from curate.engines.training import Driver, _Failed, _own_failure
 from curate.errors import RushesError, SpecError, StageCrashed, StorageError, UnscreenedData
 from curate.spec import Resource
-from trainer.on_ray import Driver, _Failed, _own_failure
 from trainer.ray_worker import MARK, Board, Job, _refuse_other_storage, _Voice
 
 LOST = StageCrashed("ranks:lost", "rank 0 of 2 cannot go on")
