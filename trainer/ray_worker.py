@@ -1,4 +1,4 @@
-"""A rank of a training on Ray (curate/engines/training.py): what a worker of Ray Train does, and how it speaks with the driver."""
+"""A rank of a training on Ray: what a worker of Ray Train does, and how it speaks with its driver (curate/engines)."""
 
 from __future__ import annotations
 

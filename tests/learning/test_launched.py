@@ -58,6 +58,7 @@ def launched(dataset, tmp_path):
     for process in processes:
         process.kill()
         process.wait()
+        process.stderr.close()
 
 
 def wait_for_step(run: Path, step: int, process: subprocess.Popen[str]) -> None:
