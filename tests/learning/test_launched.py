@@ -124,7 +124,7 @@ def test_two_ranks_have_the_losses_of_one_process(kind, dataset, tmp_path):
     assert code == 0, said
     assert "train: step 4/4, loss " in said
     assert losses(tmp_path / "run") == pytest.approx(losses(alone.out_dir), rel=0, abs=1e-5)
-    left = {path.name for path in tmp_path.iterdir()} - {".ray"}  # HOME is here, and Ray makes an empty ~/.ray
+    left = {path.name for path in tmp_path.iterdir()} - {".ray"}  # HOME is here, and Ray keeps a token in ~/.ray
     assert left == {"alone", "run", "run.json", "spec.yaml"}, "neither ~/ray_results nor a folder of work"
 
 
