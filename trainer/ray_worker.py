@@ -89,7 +89,7 @@ class _Asking:
 
         if time.monotonic() < self._next:
             return None
-        answer = ray.get(self._board.asked.remote())
+        answer: Any = ray.get(self._board.asked.remote())
         self._next = time.monotonic() + self._every_s
         return answer
 

@@ -251,10 +251,10 @@ def run(args: argparse.Namespace) -> int:
         litter.mkdir(parents=True)
         (litter / MARK).touch()
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        board = ray.remote(num_cpus=0, scheduling_strategy=here)(Board).remote()
+        board: Any = ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()  # type: ignore[attr-defined]
         each = engine.resources["train"]
-        paths = (str(path.absolute()) for path in (args.dataset, args.out))
-        job = Job(*paths, config, str(litter), str(Path.cwd()), each.gpus > 0, board)
+        dataset, out = str(args.dataset.absolute()), str(args.out.absolute())
+        job = Job(dataset, out, config, str(litter), str(Path.cwd()), each.gpus > 0, board)
         driver = Driver(job, each, args.ranks, own)
         with driver.signals():
             driver.go()
