@@ -9,6 +9,7 @@ from typing import Any
 from curate import snapshots
 from curate.captioning import BOX, WHOLE, box_of
 from curate.errors import InputRejected, SpecError
+from curate.launching import described, ranks_of
 from curate.ledger import Ledger
 from curate.planning import standing_ledger
 from curate.registry import nearest
@@ -27,21 +28,33 @@ def forecast_of(
 ) -> dict[str, Any] | None:  # fmt: skip
     """Return the forecast of the spec's training, None where it has none, or {"missing": what it would need}.
 
+    Either says how it will be started (`launch`); where that is on GPUs, the forecast is for so many unless `gpus` says
+    otherwise.
+
     Raises:
         SpecError: the GPU is not known, the number is none, or the trainer would refuse the exported dataset.
     """
-    from curate.stages.export import export_key
     from trainer import planning
 
     if gpu is not None and gpu not in planning.GPUS and peak_tflops is None:
         raise SpecError(f"--gpu {gpu}: give its --peak-tflops; {nearest(gpu, tuple(planning.GPUS))}")
-    count, share = gpus or planning.DEFAULT_GPUS, planning.DEFAULT_MFU if mfu is None else mfu
+    resource = job.spec.engine.resources.get("train")
+    usual = ranks_of(job.spec)[0] if resource is not None and resource.gpus else planning.DEFAULT_GPUS
+    count, share = gpus or usual, planning.DEFAULT_MFU if mfu is None else mfu
     if not (0 < share <= 1 and (peak_tflops is None or 0 < peak_tflops < math.inf)):
         raise SpecError(f"--mfu {share} must be above 0 and at most 1, --peak-tflops above 0")
-    config = job.spec.train
-    if config is None:
+    if job.spec.train is None:
         return None
     hardware = planning.Hardware.of(count, gpu, peak_tflops, share)
+    return {"launch": described(job.spec), **_foreseen(job, hardware, note)}
+
+
+def _foreseen(job: Run, hardware: Any, note: Callable[[str], None]) -> dict[str, Any]:
+    """The forecast itself, or what it would need."""
+    from curate.stages.export import export_key
+    from trainer import planning
+
+    config = job.spec.train
     if not (job.out / "spec.yaml").exists():
         return {"missing": "clips: nothing was run yet; the sizes are known once `split` is through"}
     ledger = standing_ledger(job, note)
@@ -145,12 +158,13 @@ def _texts(job: Run, assumed: list[str]) -> tuple[int | None, int | None, int, b
 def lines_of(found: dict[str, Any]) -> list[str]:
     """A forecast as lines to read."""
     if "missing" in found:
-        return ["", f"training: not foreseen for want of {found['missing']}"]
+        return ["", f"training: {found['launch']}; not foreseen for want of {found['missing']}"]
     disk, tokens = found["disk"], found["tokens"]
     spread = ", ".join(f"{name} {value}" for name, value in tokens["of_clips"].items())
     texts = "?" if disk["texts"] is None else _bytes(disk["texts"])
     lines = [
         "", f"training, by {found['source']}: {found['clips']} clips, {found['parameters']:,} parameters",
+        f"launch    {found['launch']}",
         f"disk      latents {_bytes(disk['latents'])} and texts {texts}, in {disk['copies']} copies each (store, "
         f"dataset); checkpoints {_bytes(disk['checkpoints'])} ({_bytes(disk['checkpoint'])} each, "
         f"{disk['checkpoints_kept']} kept and one being written); model {_bytes(disk['model'])}",

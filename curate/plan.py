@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.errors import SpecError
+from curate.launching import ranks_of
 from curate.policy import load_policy
 from curate.registry import build, nearest, resolve
 from curate.screening import calibrations, judges, known_lists, refuse_unscreened_to_leave
@@ -103,6 +104,8 @@ class Plan:
             self._check_memory()
         with said_at("stages", "encode", "text"):
             self.text_encoders  # noqa: B018 models that are not there are found here
+        with said_at("engine", "resources", "train"):
+            ranks_of(spec)
         self.tables = tables_of(self)
 
     # -- parts of the check ------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ SOURCE_CLASSES = (
     "public.dataset", "public.crawl", "partner.licensed", "partner.commissioned", "in_house",
     "human.trainer", "human.red_team", "human.employee",
 )  # fmt: skip
-WORKS = ("media", "caption", "check", "latent", "mp4", "text")  # what a worker may be started for
+WORKS = ("media", "caption", "check", "latent", "mp4", "text", "train")  # what a worker may be started for
 
 
 class Source(Model):
@@ -183,7 +183,7 @@ class Stages(Model):
 
 
 class Resource(Model):
-    """What one worker of a stage holds on a Ray cluster.
+    """What one worker of a stage holds on a Ray cluster; of `train` a worker is a rank (curate/launching.py).
 
     The local engine takes the most workers of a step from it too. serve: each caption worker starts a server of the
     model that captioner `server` names, on loopback, and ends it.

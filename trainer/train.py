@@ -39,6 +39,7 @@ from trainer.config import SCHEDULING, TrainConfig, read_config
 from trainer.data import TrainingData, shared_evenly
 from trainer.durable import storing, write_json
 from trainer.exported import export_model, is_exported
+from trainer.logs import append, truncate_log, write_lines
 from trainer.loop import Trainer
 from trainer.metrics import faster_precision, peak_memory
 from trainer.provenance import fingerprint, init_sha256
@@ -49,6 +50,7 @@ from trainer.watching import Watch
 _REPORT_S = 10.0
 
 OnStep = Callable[[dict[str, Any]], None]
+Stop = Callable[[], int | None]
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,12 @@ class TrainResult:
 
 def train(
     dataset_dir: Path | str, out_dir: Path, config: TrainConfig, *, on_step: OnStep | None = None,
-    ranks: Ranks | None = None,
+    ranks: Ranks | None = None, stop: Stop | None = None,
 ) -> TrainResult:  # fmt: skip
     """Train to `config.steps`, going on from the newest checkpoint in `out_dir`; SIGTERM and SIGINT checkpoint first.
 
-    With several `ranks` all of them call this, with equal arguments; `on_step` is called on the first.
+    With several `ranks` all of them call this, with equal arguments; `on_step` is called on the first. `stop` is asked
+    after every step, and returns the signal that came where this process cannot catch it, or None.
     Raises UnscreenedData without a valid receipt, SpecError when the folder belongs to another run, the data do not fit
     the config or the ranks differ, RushesError when the loss is not finite (it names the clips), StorageError on the
     disk, StageCrashed when another rank has ended.
@@ -97,16 +100,16 @@ def train(
             _say_what_is_left_out(data, run)
             _begin_files(out_dir, data, run, trainer.done)
         with Watch(trainer, out_dir, run) as watch:
-            loss, stopped_by = _finish(trainer, out_dir, checkpoints, watch, on_step)
+            loss, stopped_by = _finish(trainer, out_dir, checkpoints, watch, on_step, stop)
     return TrainResult(out_dir, trainer.done, loss, stopped_by)
 
 
 def _finish(
-    trainer: Trainer, out_dir: Path, checkpoints: Checkpoints, watch: Watch, on_step: OnStep | None
+    trainer: Trainer, out_dir: Path, checkpoints: Checkpoints, watch: Watch, on_step: OnStep | None, stop: Stop | None
 ) -> tuple[float | None, int | None]:
     """Take the steps that are left and export; return the last loss and the stopping signal."""
     ranks, run_key = trainer.ranks, checkpoints.run_key
-    with _Signals() as signals:
+    with _Signals(stop) as signals:
         loss, stopped_by = _take_steps(trainer, out_dir, checkpoints, signals, watch, on_step)
         checkpoints.wait()
         if stopped_by is None and not ranks.told(is_exported(out_dir, run_key, trainer.done)):
@@ -138,9 +141,9 @@ def _say_what_is_left_out(data: TrainingData, run: dict[str, Any]) -> None:
 def _begin_files(out_dir: Path, data: TrainingData, run: dict[str, Any], done: int) -> None:
     with storing(out_dir / "run.json"):
         write_json(out_dir / "run.json", run)
-    _write_lines(out_dir / "clips.jsonl", [json.dumps(record) + "\n" for record in data.clip_records()])
+    write_lines(out_dir / "clips.jsonl", [json.dumps(record) + "\n" for record in data.clip_records()])
     for log in ("log.jsonl", "eval.jsonl"):
-        _truncate_log(out_dir / log, done)
+        truncate_log(out_dir / log, done)
 
 
 def _run_json(
@@ -210,16 +213,16 @@ def _take_steps(
             last = trainer.done == config.steps
             logged = trainer.done % config.log_every == 0 or last
             if ranks.first and logged:
-                _append(out_dir / "log.jsonl", record)
+                append(out_dir / "log.jsonl", record)
             found = None
             if config.eval_every and trainer.data.held_out and (trainer.done % config.eval_every == 0 or last):
                 found = trainer.evaluate()
                 if ranks.first:
-                    _append(out_dir / "eval.jsonl", {"step": trainer.done, **found})
+                    append(out_dir / "eval.jsonl", {"step": trainer.done, **found})
             watch.after(trainer.done, record if logged else None, found, last)
             if on_step is not None and ranks.first:
                 on_step(record)
-            caught = int(max(number for (number,) in ranks.gather([signals.caught or 0])))
+            caught = int(max(number for (number,) in ranks.gather([signals.noted()])))
             if trainer.done % config.checkpoint_every == 0 or last or caught:
                 watch.flush()
                 trainer.save(checkpoints)
@@ -231,8 +234,9 @@ def _take_steps(
 class _Signals:
     """Notes SIGTERM and SIGINT while a run takes its steps; a second one has its usual effect."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Stop | None = None) -> None:
         self.caught: int | None = None
+        self._told = told
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> _Signals:
@@ -241,6 +245,10 @@ class _Signals:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
+    def noted(self) -> int:
+        """Return the signal that came by now, or 0."""
+        return self.caught or (self._told() if self._told is not None else None) or 0
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.caught = number
         signal.signal(number, self._before[number])
@@ -248,35 +256,6 @@ class _Signals:
     def __exit__(self, *exc: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def _append(path: Path, record: dict[str, Any]) -> None:
-    with storing(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
-
-
-def _truncate_log(path: Path, done: int) -> None:
-    """Keep the lines of the steps that the checkpoint holds: what came after is taken again."""
-    if not path.is_file():
-        return
-    kept, lines = [], path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, 1):
-        try:
-            step = json.loads(line)["step"]
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):
-                continue  # the line that was being written when the process was killed
-            raise StorageError(f"{path}:{number} is damaged ({error}): repair or remove the line") from error
-        if step <= done:
-            kept.append(line + "\n")
-    _write_lines(path, kept)
-
-
-def _write_lines(path: Path, lines: list[str]) -> None:
-    work = path.with_name(f".{path.name}.tmp")
-    with storing(path):
-        work.write_text("".join(lines), encoding="utf-8")
-        work.replace(path)
 
 
 def _reporter(steps: int) -> OnStep:

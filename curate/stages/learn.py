@@ -6,12 +6,14 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from curate import launching
 from curate.dataset.receipts import LEAST_DIGITS
 from curate.errors import Interrupted, RushesError, SpecError, StorageError, Terminated, UnscreenedData
 from curate.extras import require
@@ -25,6 +27,8 @@ _PR_SET_PDEATHSIG = 1
 # glibc gives the memory of large tensors back to the kernel and faults it in again at the next step, which costs a
 # small model several per cent of its time. What a trainer used once it will use again. 32 MiB is glibc's own limit.
 _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
+
+_ERROR = re.compile(r"(?:error: )?(rank \d+: )?(UnscreenedData: )?(.*)")
 
 
 def train_key(plan: Plan, content: str) -> str:
@@ -82,14 +86,15 @@ def _begins(policy: Policy | None, wanted: str) -> bool:
 
 
 def train(plan: Plan, dataset: Path, run_dir: Path) -> None:
-    """Train, or go on training, in a child process.
+    """Train, or go on training, in a child process; it starts the ranks where there are several.
 
     Raises:
         UnscreenedData, SpecError: the trainer refused; its sentence is the message.
     """
     config = run_dir.with_suffix(".json")
     write_atomic(config, plan.spec.train.model_dump_json(indent=1).encode(), replace=True)
-    _run(["-m", "trainer.train", "--dataset", str(dataset), "--out", str(run_dir), "--config", str(config)], "train")
+    given = ["--dataset", str(dataset), "--out", str(run_dir), "--config", str(config)]
+    _run([*launching.command(plan.spec), *given], "train")
 
 
 def sample(plan: Plan, run_dir: Path, out_dir: Path) -> None:
@@ -202,8 +207,9 @@ def _run(arguments: list[str], what: str) -> None:
     if code == Interrupted("").exit_code:
         raise KeyboardInterrupt
     if code == SpecError.exit_code:
-        refused = last.startswith(f"error: {UnscreenedData.__name__}: ")
-        raise (UnscreenedData if refused else SpecError)(last.removeprefix("error: ").removeprefix("UnscreenedData: "))
+        # Where several ranks speak, the one that failed is named before: "error: rank 1: UnscreenedData: ...".
+        rank, named, sentence = _ERROR.fullmatch(last).groups(default="")  # type: ignore[union-attr] it takes any line
+        raise (UnscreenedData if named else SpecError)(rank + sentence)
     if code != 0:
         raise RushesError(
             f"{what} ended with exit code {code}: {last or 'no message'}; run again to go on from its last checkpoint"
