@@ -19,13 +19,16 @@ DRAWN = "trained"
 _NOT_SYNTHETIC = frozenset({"false", "unknown", "none", ""})
 
 
-def column_weights(values: list[float | None] | None, clip_ids: list[str]) -> np.ndarray:
-    """Return the column `weight` as float64 (N,); a clip without one has 1. Raises SpecError on what is no weight."""
+def column_weights(values: list[float | None] | None, clip_ids: list[str], column: str = "weight") -> np.ndarray:
+    """Return the column `weight`, or `loss_weight`, as float64 (N,); a clip without one has 1.
+
+    Raises SpecError on what is no weight.
+    """
     weights = np.array([1.0 if value is None else value for value in values or [None] * len(clip_ids)], np.float64)
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         place = int(wrong.argmax())
-        raise SpecError(f"clip {clip_ids[place]} has the weight {weights[place]}: it must be a number from 0 up")
+        raise SpecError(f"clip {clip_ids[place]} has the {column} {weights[place]}: it must be a number from 0 up")
     return weights
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from curate.dataset.reader import Dataset
+from curate.errors import SpecError
 from tests.dataset.tiny import ALLOW, tiny_dataset
 from trainer.config import ModelConfig, SampleConfig, SampleRequest, TrainConfig
 from trainer.data import TrainingData
@@ -141,6 +142,17 @@ def test_a_clip_of_no_weight_contributes_nothing(dataset):
     for one, other in zip(gradients(slice(0, 3)), gradients(slice(1, 3)), strict=True):
         assert torch.allclose(one, other, rtol=1e-4, atol=1e-6)
     assert max(float(one.abs().max()) for one in gradients(slice(1, 3))) > 1e-2
+
+
+@pytest.mark.parametrize("wrong", [-1.0, float("nan"), float("inf")])
+def test_a_loss_weight_that_is_none_is_refused_before_the_first_step(dataset, wrong):
+    with pytest.raises(SpecError, match=r"has the loss_weight .*: it must be a number from 0 up"):
+        opened(dataset, [1.0, wrong, 1.0, 1.0])
+
+
+def test_where_no_clip_has_a_loss_nothing_is_trained(dataset):
+    with pytest.raises(SpecError, match="every clip that is trained on has the loss_weight 0"):
+        opened(dataset, [0.0] * 4)
 
 
 def test_averaged_weights_follow_the_ramp_and_then_the_decay(dataset):
