@@ -34,6 +34,21 @@ def test_what_cannot_be_is_refused(values):
         TrainConfig.model_validate(values)
 
 
+def test_equal_configs_draw_alike_whatever_order_their_weights_were_written_in():
+    names = {
+        "captions": {"short": 1.0, "original": 2.0}, "tasks": {"t2v": 1.0, "inpaint": 1.0, "i2v": 2.0},
+        "mixture": {"pond": 1.0, "lake": 0.1, "sea": 0.2},
+    }  # fmt: skip
+    stage = {"steps": 1000, "tasks": names["tasks"], "mixture": names["mixture"]}
+    turned = {key: dict(reversed(weights.items())) for key, weights in names.items()}
+    turned_stage = {"steps": 1000, "tasks": turned["tasks"], "mixture": turned["mixture"]}
+    one = TrainConfig.model_validate({**names, "stages": [stage]})
+    other = TrainConfig.model_validate({**turned, "stages": [turned_stage]})
+    assert one.model_dump_json() == other.model_dump_json()  # a dump keeps the order, == does not look at it
+    for at, key in enumerate(names):
+        assert list(getattr(one, key)) == [["short", "original"], ["t2v", "i2v", "inpaint"], ["lake", "pond", "sea"]][at]
+
+
 def test_a_step_is_measured_in_clips_or_in_tokens():
     assert (TrainConfig().batch, TrainConfig(batch=3).batch) == (64, 3)
     by_tokens = TrainConfig.model_validate({"tokens_per_pack": 4096, "packs_per_step": 8})
