@@ -40,6 +40,7 @@ from trainer.inputs import FrameReader, Job, opencv_frames, plan_job
 from trainer.normaliser import Normaliser
 from trainer.provenance import sample_card
 from trainer.sizes import read_shift, shift_at
+from trainer.solvers import solve
 
 _OURS = re.compile(r"\d{3,}\.(mp4|png)|prompts\.jsonl")
 
@@ -160,7 +161,7 @@ def denoise(run: Run, jobs: list[Job], config: SampleConfig) -> np.ndarray:
 
     tokens = clean[0, 0].numel() // math.prod(run.card["patch"])
     times = flow.solver_times(config.steps, shift_at(shift, tokens))
-    x = flow.solve(velocity, pin(noise), times, config.solver, pin, ask_at_zero=False)
+    x = solve(velocity, pin(noise), times, config.solver, pin, ask_at_zero=False)
     return Normaliser.from_run(run.card).inverse(x.numpy())
 
 
