@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from curate.codecs import LatentCodec, TextEncoder, latent_codec, text_encoder
+from curate.codecs.bf16 import bf16_from_float32, float32_from_bf16
 from curate.errors import RushesError, SpecError, StorageError
 from curate.media.writer import write_image, write_mp4
 from trainer import flow
@@ -166,10 +167,13 @@ def denoise(run: Run, jobs: list[Job], config: SampleConfig) -> np.ndarray:
 
 
 def _guidance_texts(encoder: TextEncoder, prompts: list[str], guidance: float) -> tuple[Tensor, Tensor]:
-    """Encode the prompts, the empty text, or both (prompts first), as the guidance needs."""
+    """Encode the prompts, the empty text, or both (prompts first), as the guidance needs.
+
+    They are rounded as they are on disk: bitwise the features that the model was trained on.
+    """
     empty = [""] * len(prompts)
     wanted = prompts if guidance == 1 else empty if guidance == 0 else prompts + empty
-    return pad_text(encoder.encode(wanted))
+    return pad_text([float32_from_bf16(bf16_from_float32(text)) for text in encoder.encode(wanted)])
 
 
 def _guided(run: Run, x: Tensor, time_BT: Tensor, texts: tuple[Tensor, Tensor], config: SampleConfig) -> Tensor:
@@ -199,7 +203,8 @@ def _write(
     """Decode and write one clip (an image when it has one frame); returns its line."""
     frames = to_frames(run.codec.decode(latent_CTHW[None])[0])
     request = {"prompt": job.request.prompt, "task": job.request.task, "seed": job.seed}
-    card = sample_card(run.card, run.model_sha256, {**request, "steps": config.steps, "guidance": config.guidance})
+    how = config.model_dump(mode="json", include={"steps", "guidance", "solver", "shift"})
+    card = sample_card(run.card, run.model_sha256, {**request, **how})
     # Three digits as promised, more when there are more than a thousand, so that names sort in the order asked.
     stem = f"{place:0{max(3, len(str(count - 1)))}d}"
     path = out_dir / (f"{stem}.png" if job.request.still else f"{stem}.mp4")

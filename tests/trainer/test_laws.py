@@ -21,7 +21,7 @@ from trainer.flow import noised, over_latent
 from trainer.inputs import Job, opencv_frames, plan_job
 from trainer.loop import Trainer
 from trainer.provenance import EMPTY_TEXT_ID
-from trainer.sample import Run, denoise
+from trainer.sample import Run, _guidance_texts, denoise
 from trainer.train import train
 
 # Two latent shapes, so that a step has two groups: three latent frames (9 frames) and two (5 frames).
@@ -167,6 +167,18 @@ def test_averaged_weights_follow_the_ramp_and_then_the_decay(dataset):
             assert torch.allclose(average, mean, rtol=1e-5, atol=1e-6)
     moved = [float((a - p).detach().abs().max()) for a, p in zip(trainer.ema, trainer.params, strict=True)]
     assert max(moved) > 1e-3
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0, 3.0])
+def test_the_sampler_reads_bitwise_the_text_that_was_trained_on(dataset, run, guidance):
+    data = Dataset(dataset)
+    texts = dict(zip(data.columns["caption_short_text_id"], data.columns["caption_short"], strict=True))
+    text_id, prompt = next((i, text) for i, text in texts.items() if text)
+    wanted = {0.0: [EMPTY_TEXT_ID], 1.0: [text_id], 3.0: [text_id, EMPTY_TEXT_ID]}[guidance]
+    found, bias = _guidance_texts(run.encoder, [prompt], guidance)
+    assert len(found) == len(wanted)
+    for features, of, one in zip(found, bias, wanted, strict=True):
+        assert torch.equal(features[of == 0], torch.from_numpy(data.text(one)))
 
 
 class Recorder(nn.Module):
