@@ -181,6 +181,45 @@ def test_the_sampler_reads_bitwise_the_text_that_was_trained_on(dataset, run, gu
         assert torch.equal(features[of == 0], torch.from_numpy(data.text(one)))
 
 
+@pytest.mark.parametrize("ema", [0.1, 0.999])
+def test_the_average_of_a_constant_from_zero_is_its_closed_form(dataset, ema):
+    # At so small a rate the weights stay where they are.
+    data = opened(dataset, ema=ema, lr=1e-12, batch=1)
+    trainer = Trainer(data, data.config, "fp32")
+    for average in trainer.ema:
+        average.zero_()
+    left = 1.0
+    for step in range(6):
+        trainer.step(step)
+        left *= min(ema, (1 + step) / (10 + step))  # 0.1 is below the ramp at once: 1 - 0.1^n
+        assert ema > 0.1 or left == pytest.approx(0.1 ** (step + 1))
+        for average, param in zip(trainer.ema, trainer.params, strict=True):
+            assert torch.allclose(average, (1 - left) * param.detach(), rtol=1e-5, atol=1e-9)
+    assert max(float(param.detach().abs().max()) for param in trainer.params) > 0.1
+
+
+def test_what_must_be_float32_is_so_under_autocast(run):
+    dit, text = run.model.dit, torch.randn(1, 3, run.model.dit.config.text_dim)
+    latent, times = torch.randn(1, dit.config.in_channels, 3, 4, 4), torch.tensor([[0.0, 31.4, 999.9]])
+    given: dict[str, Tensor] = {}
+    hooks = [
+        module.register_forward_hook(lambda _, args, out, name=name: given.update({name: out, f"{name} in": args[0]}))
+        for name, module in dit.named_modules()
+    ]
+    with torch.no_grad():
+        wanted = dit.condition_embedder.time(times)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = dit.condition_embedder.time(times)
+            out = dit(latent, times, text)
+    for hook in hooks:
+        hook.remove()
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    names = ["blocks.0", "blocks.0 in", "blocks.0.attn1.norm_q", "blocks.0.attn1 in", "blocks.0.ffn in", "proj_out in"]
+    assert {name: given[name].dtype for name in names} == dict.fromkeys(names, torch.float32)
+    assert out.dtype == torch.float32
+    assert given["blocks.0.attn1.to_q"].dtype == given["proj_out"].dtype == torch.bfloat16  # it was on
+
+
 class Recorder(nn.Module):
     """Notes what a model is given."""
 
