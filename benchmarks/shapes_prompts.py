@@ -62,15 +62,18 @@ def call(command: list[str], folder: Path) -> str:
 
 def one_seed(seed: int, folder: Path, world: Path, kit: Path) -> dict[str, float]:
     """Run the pipeline with one seed of training; return the judge's accuracies and the core-seconds trained."""
-    out, seconds = run_pipeline(seed, folder, world)
+    out, seconds, _ = run_pipeline(seed, folder, world)
     samples = out / "samples"
     judge = [sys.executable, "judge.py", "--batch", str(samples), "--prompts", str(samples / "prompts.jsonl")]
     judged = call(judge, kit)
     return {**json.loads(judged.splitlines()[-1]), "core_seconds": round(seconds, 1)}
 
 
-def run_pipeline(seed: int, folder: Path, world: Path) -> tuple[Path, float]:
-    """Run the pipeline on a world and the prompts of the folder; its output, and the core-seconds of training."""
+def run_pipeline(seed: int, folder: Path, world: Path) -> tuple[Path, float, float]:
+    """Run the pipeline on a world and the prompts of the folder.
+
+    Returns its output, the core-seconds of training, and those of the whole run.
+    """
     out = folder / "run"  # one folder: the latents are made once, each seed trains and samples anew
     settings = {
         "sources.0.path": world / "manifest.jsonl", "sample.prompts": folder / "prompts.jsonl",
@@ -78,9 +81,12 @@ def run_pipeline(seed: int, folder: Path, world: Path) -> tuple[Path, float]:
     }  # fmt: skip
     changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     spec = str(REPOSITORY / "pipelines" / "shapes.yaml")
+    before = os.times()
     call([sys.executable, "-m", "curate.cli", "run", spec, *changes], REPOSITORY)
+    after = os.times()
+    whole = after.children_user + after.children_system - before.children_user - before.children_system
     log = out / "train" / json.loads((out / "snapshots.json").read_bytes())["train"] / "log.jsonl"
-    return out, sum(json.loads(line)["core_seconds"] for line in log.read_text().splitlines())
+    return out, sum(json.loads(line)["core_seconds"] for line in log.read_text().splitlines()), whole
 
 
 def measure(folder: Path, kit: Path, seeds: int, world_seed: int) -> dict[str, Any]:
@@ -124,7 +130,7 @@ def mixed(folder: Path, kit: Path, seed: int) -> dict[str, Any]:
         for name, group in groups.items() for combination in itertools.islice(itertools.cycle(group), MIXED_PROMPTS)
     ]  # fmt: skip
     (folder / "prompts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    out, seconds = run_pipeline(seed, folder, world)
+    out, seconds, whole = run_pipeline(seed, folder, world)
     rows = [json.loads(line) for line in (out / "samples" / "prompts.jsonl").read_text().splitlines()]
     shares: dict[str, dict[str, float]] = {}
     for name in groups:
@@ -139,7 +145,7 @@ def mixed(folder: Path, kit: Path, seed: int) -> dict[str, Any]:
     return {
         "name": "shapes_prompts", "value": shares["held out"]["obeyed"], "unit": "share of held-out prompts obeyed",
         "yardstick": "trained >= 0.80, held out within 0.10 of it, <= 1800 core-seconds; aim 0.90 and 0.05",
-        "groups": shares, "core_seconds": round(seconds, 1),
+        "groups": shares, "core_seconds": round(seconds, 1), "core_seconds_of_the_run": round(whole, 1),
     }  # fmt: skip
 
 
