@@ -132,6 +132,11 @@ class TrainConfig(Frozen):
         _some_weight(captions=self.captions, tasks=self.tasks, mixture=self.mixture or {"any": 1})
         if self.batch is None and self.tokens_per_pack is None:
             raise ValueError("a step needs `batch` or `tokens_per_pack`")
+        if self.batch is not None and self.batch < self.packs_per_step:
+            raise ValueError(
+                f"a step's {self.batch} clips (`batch`) leave some of its {self.packs_per_step} packs empty, and the"
+                " ranks that take them without work: at least a clip a pack"
+            )
         total = sum(stage.steps for stage in self.stages)
         if self.stages and total != self.steps:
             raise ValueError(f"the steps of the stages add up to {total}, and steps is {self.steps}")

@@ -23,6 +23,7 @@ from trainer.config import MODELS, ModelConfig, SampleConfig, SampleRequest, Tra
         {"shift": {"base_tokens": 1, "base": 3.0, "max_tokens": 9, "max": 2.0}}, {"shift": {"base": 1.0}},
         {"init": "folder"},
         {"batch": 4, "tokens_per_pack": 64}, {"batch": None}, {"packs_per_step": 0}, {"tokens_per_pack": 0},
+        {"batch": 7, "packs_per_step": 8}, {"packs_per_step": 65},
         {"mixture": {"in_house": 0.0}}, {"mixture": {"in_house": -1.0}}, {"max_synthetic": 1.1},
         {"stages": [{"steps": 999}]}, {"stages": [{"tiers": [64]}]}, {"stages": [{"steps": 1000, "tiers": [0]}]},
         {"stages": [{"steps": 1000, "tasks": {"t2v": 0}}]}, {"stages": [{"steps": 1000, "lr": 1.0}]},
