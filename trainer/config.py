@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from curate.errors import SpecError
 from trainer.requests import FILES, SampleConfig, SampleRequest, SamplesConfig, first_error, read_requests
@@ -33,7 +33,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 # Wan was trained on texts padded with zeros to this many tokens, and attends to all of them.
 TEXT_PAD_TO = 512
-VERSION = 5  # part of the key of a training run: raise it when the same config and data give another model
+VERSION = 6  # part of the key of a training run: raise it when the same config and data give another model
 # What does not change the numbers of a run but for the order of sums, and may differ when it goes on.
 SCHEDULING = frozenset(
     {"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened", "allow_uncalibrated",
@@ -44,6 +44,14 @@ TaskName = Literal["t2v", "i2v", "first_last", "extend", "infill", "inpaint"]
 CaptionKind = Literal["short", "dense", "original"]
 
 _Config = TypeVar("_Config", bound=Frozen)
+# Draws go through names in their order, and equal configs must draw alike, in whatever order they were written.
+Captions = Annotated[
+    dict[CaptionKind, Weight], AfterValidator(lambda named: {k: named[k] for k in get_args(CaptionKind) if k in named})
+]
+Tasks = Annotated[
+    dict[TaskName, Weight], AfterValidator(lambda named: {k: named[k] for k in get_args(TaskName) if k in named})
+]
+Mixture = Annotated[dict[str, Weight], AfterValidator(lambda named: dict(sorted(named.items())))]
 
 
 class StageConfig(Frozen):
@@ -54,8 +62,8 @@ class StageConfig(Frozen):
 
     steps: Positive
     tiers: list[Positive] = []
-    tasks: dict[TaskName, Weight] | None = None
-    mixture: dict[str, Weight] | None = None
+    tasks: Tasks | None = None
+    mixture: Mixture | None = None
 
     @model_validator(mode="after")
     def _sums(self) -> StageConfig:
@@ -81,9 +89,9 @@ class TrainConfig(Frozen):
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     ema: Share = 0.999
     text_dropout: Share = 0.1
-    captions: dict[CaptionKind, Weight] = {"short": 0.475, "dense": 0.475, "original": 0.05}
-    tasks: dict[TaskName, Weight] = {"t2v": 0.6, "i2v": 0.2, "extend": 0.1, "infill": 0.1}
-    mixture: dict[str, Weight] = {}  # share of the draws by origin or source_class
+    captions: Captions = {"short": 0.475, "dense": 0.475, "original": 0.05}
+    tasks: Tasks = {"t2v": 0.6, "i2v": 0.2, "extend": 0.1, "infill": 0.1}
+    mixture: Mixture = {}  # share of the draws by origin or source_class
     max_synthetic: Share = 1.0
     stages: list[StageConfig] = []
     independent_times: Share = 0.2  # share of the clips whose latent frames each draw their own time
@@ -133,6 +141,11 @@ class TrainConfig(Frozen):
         _some_weight(captions=self.captions, tasks=self.tasks, mixture=self.mixture or {"any": 1})
         if self.batch is None and self.tokens_per_pack is None:
             raise ValueError("a step needs `batch` or `tokens_per_pack`")
+        if self.batch is not None and self.batch < self.packs_per_step:
+            raise ValueError(
+                f"a step's {self.batch} clips (`batch`) leave some of its {self.packs_per_step} packs empty, and the"
+                " ranks that take them without work: at least a clip a pack"
+            )
         total = sum(stage.steps for stage in self.stages)
         if self.stages and total != self.steps:
             raise ValueError(f"the steps of the stages add up to {total}, and steps is {self.steps}")

@@ -72,8 +72,8 @@ class TrainingData:
 
     `rows` are drawn in some stage, `held_out` are for validation, and `fates` says of every clip, by row, which of the
     two it is or why it is neither. Raises SpecError when nothing is left to train on, when the empty text is missing
-    (dropout needs its true features), when a caption that has a weight was exported without its features, or a text is
-    longer than what all are padded to.
+    (dropout needs its true features), when a caption that has a weight was exported without its features, a text is
+    longer than what all are padded to, or a loss_weight is none.
     """
 
     def __init__(self, dataset: Dataset, config: TrainConfig) -> None:
@@ -104,6 +104,9 @@ class TrainingData:
         self._stages = stages_of(config)
         self.schedule = Schedule(config, self._clips())
         self.rows = [row for row in self._by_id if self.fates[row] == DRAWN]
+        self._loss_weights = column_weights(dataset.columns.get("loss_weight"), dataset.clip_ids, "loss_weight")
+        if not self._loss_weights[self.rows].any():
+            raise SpecError("every clip that is trained on has the loss_weight 0: nothing would be learned")
         self._captions = {row: self._caption_ids(row) for row in self.rows + self.held_out}
         if self.uncaptioned == len(self.rows):
             kinds = ", ".join(kind for kind, weight in config.captions.items() if weight > 0)
@@ -272,7 +275,6 @@ class TrainingData:
         ids = [self.dataset.clip_ids[row] for row in rows]
         clean = np.stack([self.normaliser.forward(self.dataset.latent(row)) for row in rows])
         noise = np.stack([self.noise(clip_id, e, clean.shape[1:]) for clip_id, e in zip(ids, epochs, strict=True)])
-        weights = self.dataset.columns.get("loss_weight") or [1.0] * len(self.dataset)
         time_BT = stack([draw.time_T for draw in draws]).astype(np.float32)
         known_BT = stack([draw.known_T for draw in draws])
         text_ids = [draw.text_id for draw in draws]
@@ -284,7 +286,7 @@ class TrainingData:
         return Group(
             ids, [draw.caption for draw in draws], [draw.fell_back for draw in draws],
             torch.from_numpy(clean), torch.from_numpy(noise), torch.from_numpy(time_BT),
-            torch.from_numpy(known_BT), torch.tensor([1.0 if weights[r] is None else weights[r] for r in rows]),
+            torch.from_numpy(known_BT), torch.from_numpy(self._loss_weights[rows].astype(np.float32)),
             text, bias,
         )  # fmt: skip
 

@@ -48,9 +48,14 @@ def visits(seed: int, turn: int, weights: np.ndarray, sizes: np.ndarray) -> np.n
     read off at every whole number from an offset that is uniform in [0, 1). So w is the expected number of visits, and
     epochs are alike in sizes (`envelope`). There are `visits_of(weights)` in every epoch; a place past the line's end,
     which there is where the weights do not sum to a whole number, is -1 and stands at the beginning.
+
+    The line is a stage's, and the offsets of its epochs lie evenly: the first 2^k of them, of any k, visit a clip
+    2^k w times, rounded down or up. Offsets by chance would leave half of a source out for long.
     """
-    line = np.lexsort([generator(seed, "line", turn).permutation(len(weights)), -sizes])
-    places = generator(seed, "offset", turn).random() + np.arange(visits_of(weights))
+    stage, epoch = stage_of(turn), turn & ((1 << _STAGE_BIT) - 1)
+    line = np.lexsort([generator(seed, "line", stage).permutation(len(weights)), -sizes])
+    even = int(f"{epoch:b}"[::-1], 2) / (1 << epoch.bit_length())  # van der Corput's: 0, 1/2, 1/4, 3/4, 1/8, ...
+    places = (generator(seed, "offset", stage).random() + even) % 1.0 + np.arange(visits_of(weights))
     found = np.searchsorted(np.cumsum(weights[line]), places, side="right")
     return np.sort(np.append(line, -1)[found])
 

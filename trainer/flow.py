@@ -7,9 +7,6 @@ Legend: B clips, C channels, T latent frames, H, W; h, w a frame's tokens; K tim
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -43,26 +40,6 @@ def draw_times(
 def solver_times(steps: int, shift: float) -> np.ndarray:
     """Return the steps + 1 times from 1 to 0 at which a solver stands, float64."""
     return shifted(np.linspace(1.0, 0.0, steps + 1), shift)
-
-
-def solve(
-    velocity: Callable[[Tensor, float], Tensor], x: Tensor, times: np.ndarray, solver: str = "euler",
-    pin: Callable[[Tensor], Tensor] = lambda x: x, ask_at_zero: bool = True,
-) -> Tensor:  # fmt: skip
-    """Follow dx/dt = velocity(x, t) along the times by "euler", "heun" or "midpoint"; `pin` is applied to every x.
-
-    Heun's last step needs the velocity at time 0, which a model that takes time 0 for "known" was never taught:
-    without `ask_at_zero` that step is Euler's, and the order over all steps stays 2.
-    """
-    for now, then in pairwise(times):
-        step = float(then - now)
-        move = velocity(x, float(now))
-        if solver == "heun" and (ask_at_zero or then > 0):
-            move = (move + velocity(pin(x + step * move), float(then))) / 2
-        elif solver == "midpoint":
-            move = velocity(pin(x + step / 2 * move), float(now + then) / 2)
-        x = pin(x + step * move)
-    return x
 
 
 def over_latent(values: Tensor, latent_BCTHW: Tensor) -> Tensor:

@@ -83,6 +83,7 @@ def load_wan(folder: Path, dims: ModelConfig, channels: int, features: int) -> W
 
 def _transformer_folder(folder: Path) -> Path:
     """Return the folder of the transformer. Raises SpecError on a pipeline of two experts or with an image encoder."""
+    folder = folder.resolve()  # `.` and links have no name of their own
     experts = ("high_noise_model", "low_noise_model")
     if folder.name in experts or any((folder / name).is_dir() for name in experts):
         raise SpecError(f"train.init: {folder} is a two-expert model (Wan 2.2 A14B), which is not supported")

@@ -19,13 +19,16 @@ DRAWN = "trained"
 _NOT_SYNTHETIC = frozenset({"false", "unknown", "none", ""})
 
 
-def column_weights(values: list[float | None] | None, clip_ids: list[str]) -> np.ndarray:
-    """Return the column `weight` as float64 (N,); a clip without one has 1. Raises SpecError on what is no weight."""
+def column_weights(values: list[float | None] | None, clip_ids: list[str], column: str = "weight") -> np.ndarray:
+    """Return the column `weight`, or `loss_weight`, as float64 (N,); a clip without one has 1.
+
+    Raises SpecError on what is no weight.
+    """
     weights = np.array([1.0 if value is None else value for value in values or [None] * len(clip_ids)], np.float64)
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         place = int(wrong.argmax())
-        raise SpecError(f"clip {clip_ids[place]} has the weight {weights[place]}: it must be a number from 0 up")
+        raise SpecError(f"clip {clip_ids[place]} has the {column} {weights[place]}: it must be a number from 0 up")
     return weights
 
 
@@ -43,7 +46,7 @@ def stage_weights(
     that the data do not have, and when nothing is left.
     """
     count = len(weights_N)
-    weights, fates = weights_N.astype(np.float64), [DRAWN] * count
+    weights, fates, names = weights_N.astype(np.float64), [DRAWN] * count, [""] * count
 
     def leave_out(where: np.ndarray, fate: str) -> None:
         for place in np.flatnonzero(where & (weights > 0)).tolist():
@@ -61,11 +64,14 @@ def stage_weights(
     if stage.mixture:
         names = _names(columns, stage.mixture, count)
         leave_out(np.array([stage.mixture.get(name, 0.0) == 0 for name in names]), "mixture")
-        weights = _mixed(weights, names, stage.mixture)
     synthetic = np.array([is_synthetic(value) for value in columns.get("is_synthetic") or [None] * count], bool)
     if most_synthetic == 0:
         leave_out(synthetic, "synthetic")
-    weights = _capped(weights, synthetic, most_synthetic)
+    if stage.mixture:
+        weights = _mixed(weights, names, stage.mixture)
+        weights = _capped_within(weights, synthetic, most_synthetic, np.array(names))
+    else:
+        weights = _capped(weights, synthetic, most_synthetic)
     if weights.sum() < 1 - 1e-6:
         kinds = ", ".join(sorted(set(fates)))
         raise SpecError(
@@ -108,3 +114,33 @@ def _capped(weights: np.ndarray, synthetic: np.ndarray, most: float) -> np.ndarr
     if not false > 0:
         raise SpecError(f"train: max_synthetic is {most}, and all clips that may be drawn are synthetic")
     return np.where(synthetic, weights * (most / (1 - most) * false / true), weights)
+
+
+def _capped_within(weights: np.ndarray, synthetic: np.ndarray, most: float, names: np.ndarray) -> np.ndarray:
+    """Scale synthetic media down to at most this share of the draws, and each source's others up to its own share.
+
+    One factor for the synthetic media of all sources, found by halving. Raises SpecError when the mixture gives more
+    to sources that have nothing else.
+    """
+    sources, of_clip = np.unique(names, return_inverse=True)
+    true = np.bincount(of_clip, weights * synthetic, len(sources))
+    false = np.bincount(of_clip, weights * ~synthetic, len(sources))
+    share, wanted = true + false, most * weights.sum()
+    least = float(share[false == 0].sum())
+    if true.sum() <= wanted:
+        return weights
+    if least > wanted:
+        raise SpecError(
+            f"train: max_synthetic is {most}, and the mixture gives {least / weights.sum():.3g} of the draws to sources"
+            " whose clips that may be drawn are all synthetic"
+        )
+
+    def scale(factor: float) -> np.ndarray:
+        left = factor * true + false
+        return np.divide(share, left, out=np.zeros_like(left), where=left > 0)
+
+    low, high = 0.0, 1.0
+    for _ in range(100):
+        factor = (low + high) / 2
+        low, high = (low, factor) if (factor * true * scale(factor)).sum() > wanted else (factor, high)
+    return weights * np.where(synthetic, high, 1.0) * scale(high)[of_clip]

@@ -90,8 +90,10 @@ class Packer:
     def _placed(self, tokens_V: np.ndarray, window_V: np.ndarray, first: np.ndarray) -> np.ndarray | None:
         """Pack each window's visits in the order given, and what is left wherever there is room; None where not."""
         price_V, pack_V = cost(tokens_V, self.dims), np.full(len(tokens_V), -1)
-        for window, (start, end) in enumerate(pairwise(first.tolist())):
-            members = np.flatnonzero(window_V == window)
+        # Sorted once: to look for each window's visits among all takes hours where there are millions.
+        ends = np.cumsum(np.bincount(window_V, minlength=len(first) - 1))
+        of_window = np.split(np.argsort(window_V, kind="stable"), ends[:-1])
+        for members, (start, end) in zip(of_window, pairwise(first.tolist()), strict=True):
             found = place(tokens_V[members], price_V[members], end - start, self.most)
             pack_V[members] = np.where(found < 0, -1, found + start)
         left, packs = np.flatnonzero(pack_V < 0), np.arange(self.packs)

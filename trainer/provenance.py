@@ -50,13 +50,17 @@ def init_sha256(folder: Path) -> str:
 
 
 def sample_card(run: dict[str, Any], model_sha256: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Return what an mp4 says of itself: synthetic, by which model, from which data, asked for how."""
+    """Return what an mp4 says of itself: synthetic, by which model, from which data, asked for how.
+
+    `shift` is None where it is the run's.
+    """
     return {
         "generator": GENERATOR,
         "synthetic": True,
         "model_sha256": model_sha256,
         "data_receipt": run["receipt_digest"],
         "unscreened": run["unscreened"],
+        "uncalibrated": run["uncalibrated"],
         **({"trained_steps": run["trained_steps"]} if "trained_steps" in run else {}),  # made while it is trained
-        **{key: request[key] for key in ("prompt", "task", "seed", "steps", "guidance")},
+        **{key: request[key] for key in ("prompt", "task", "seed", "steps", "guidance", "solver", "shift")},
     }

@@ -97,7 +97,7 @@ class SampleConfig(Frozen):
     prompts: list[str | SampleRequest] | str = []
     steps: Positive = 24
     guidance: Annotated[float, Field(ge=0)] = 3.0
-    solver: Literal["euler", "heun", "midpoint"] = "euler"  # the others ask the model twice a step
+    solver: Literal["euler", "heun", "midpoint", "dpm++", "unipc"] = "euler"  # heun, midpoint: two passes a step
     shift: Shift | None = None  # None: the training run's
     seed: Annotated[int, Field(ge=0)] = 0
     width: Positive | None = None

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from curate.codecs import LatentCodec, TextEncoder, latent_codec, text_encoder
+from curate.codecs.bf16 import bf16_from_float32, float32_from_bf16
 from curate.errors import RushesError, SpecError, StorageError
 from curate.media.writer import write_image, write_mp4
 from trainer import flow
@@ -42,6 +43,7 @@ from trainer.normaliser import Normaliser
 from trainer.provenance import sample_card
 from trainer.sheet import Sheet
 from trainer.sizes import read_shift, shift_at
+from trainer.solvers import solve
 
 SHEET = "sheet.png"  # beside samples that a training run makes (watching.py)
 _OURS = re.compile(r"\d{3,}\.(mp4|png)|prompts\.jsonl|sheet\.png")
@@ -201,15 +203,18 @@ def denoise(run: Run, jobs: list[Job], config: SampleConfig) -> np.ndarray:
 
     tokens = clean[0, 0].numel() // math.prod(run.card["patch"])
     times = flow.solver_times(config.steps, shift_at(shift, tokens))
-    x = flow.solve(velocity, pin(noise), times, config.solver, pin, ask_at_zero=False)
+    x = solve(velocity, pin(noise), times, config.solver, pin, ask_at_zero=False)
     return Normaliser.from_run(run.card).inverse(x.cpu().numpy())
 
 
 def _guidance_texts(encoder: TextEncoder, prompts: list[str], guidance: float) -> tuple[Tensor, Tensor]:
-    """Encode the prompts, the empty text, or both (prompts first), as the guidance needs."""
+    """Encode the prompts, the empty text, or both (prompts first), as the guidance needs.
+
+    They are rounded as they are on disk: bitwise the features that the model was trained on.
+    """
     empty = [""] * len(prompts)
     wanted = prompts if guidance == 1 else empty if guidance == 0 else prompts + empty
-    return pad_text(encoder.encode(wanted))
+    return pad_text([float32_from_bf16(bf16_from_float32(text)) for text in encoder.encode(wanted)])
 
 
 def _guided(run: Run, x: Tensor, time_BT: Tensor, texts: tuple[Tensor, Tensor], config: SampleConfig) -> Tensor:
@@ -237,7 +242,8 @@ def _card(run: Run, requests: list[dict[str, Any]], config: SampleConfig) -> dic
     """Return the provenance of a file; of several samples it lists the prompts, tasks and seeds."""
     asked = {key: [request[key] for request in requests] for key in ("prompt", "task", "seed")}
     said = {key: values[0] if len(requests) == 1 else values for key, values in asked.items()}
-    return sample_card(run.card, run.model_sha256, {**said, "steps": config.steps, "guidance": config.guidance})
+    how = config.model_dump(mode="json", include={"steps", "guidance", "solver", "shift"})
+    return sample_card(run.card, run.model_sha256, {**said, **how})
 
 
 def _write(

@@ -23,6 +23,7 @@ from trainer.config import MODELS, ModelConfig, SampleConfig, SampleRequest, Tra
         {"shift": {"base_tokens": 1, "base": 3.0, "max_tokens": 9, "max": 2.0}}, {"shift": {"base": 1.0}},
         {"init": "folder"},
         {"batch": 4, "tokens_per_pack": 64}, {"batch": None}, {"packs_per_step": 0}, {"tokens_per_pack": 0},
+        {"batch": 7, "packs_per_step": 8}, {"packs_per_step": 65},
         {"mixture": {"in_house": 0.0}}, {"mixture": {"in_house": -1.0}}, {"max_synthetic": 1.1},
         {"stages": [{"steps": 999}]}, {"stages": [{"tiers": [64]}]}, {"stages": [{"steps": 1000, "tiers": [0]}]},
         {"stages": [{"steps": 1000, "tasks": {"t2v": 0}}]}, {"stages": [{"steps": 1000, "lr": 1.0}]},
@@ -32,6 +33,22 @@ from trainer.config import MODELS, ModelConfig, SampleConfig, SampleRequest, Tra
 def test_what_cannot_be_is_refused(values):
     with pytest.raises(ValidationError):
         TrainConfig.model_validate(values)
+
+
+def test_equal_configs_draw_alike_whatever_order_their_weights_were_written_in():
+    names = {
+        "captions": {"short": 1.0, "original": 2.0}, "tasks": {"t2v": 1.0, "inpaint": 1.0, "i2v": 2.0},
+        "mixture": {"pond": 1.0, "lake": 0.1, "sea": 0.2},
+    }  # fmt: skip
+    stage = {"steps": 1000, "tasks": names["tasks"], "mixture": names["mixture"]}
+    turned = {key: dict(reversed(weights.items())) for key, weights in names.items()}
+    turned_stage = {"steps": 1000, "tasks": turned["tasks"], "mixture": turned["mixture"]}
+    one = TrainConfig.model_validate({**names, "stages": [stage]})
+    other = TrainConfig.model_validate({**turned, "stages": [turned_stage]})
+    assert one.model_dump_json() == other.model_dump_json()  # a dump keeps the order, == does not look at it
+    assert [list(getattr(one, key)) for key in names] == [
+        ["short", "original"], ["t2v", "i2v", "inpaint"], ["lake", "pond", "sea"],
+    ]  # fmt: skip
 
 
 def test_a_step_is_measured_in_clips_or_in_tokens():

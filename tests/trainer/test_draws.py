@@ -34,6 +34,16 @@ def test_a_clip_is_visited_as_often_as_its_weight_rounded_down_or_up(seed, weigh
         assert (largest <= envelope(np.array(weights), sizes)).all()
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**31), weights=WEIGHTS, stage=st.integers(0, 2), doublings=st.integers(1, 5))
+def test_over_epochs_visits_are_as_even_as_can_be(seed, weights, stage, doublings):
+    epochs, sizes = 2**doublings, np.arange(len(weights)) % 5
+    found = np.concatenate([visits(seed, turn(stage, epoch), np.array(weights), sizes) for epoch in range(epochs)])
+    counts = np.bincount(found[found >= 0], minlength=len(weights))
+    for w, count in zip(weights, counts, strict=True):
+        assert math.floor(w * epochs - 1e-9) <= count <= math.ceil(w * epochs + 1e-9)
+
+
 def test_weights_are_the_expected_number_of_visits():
     weights, sizes = np.array([0.25, 1.0, 2.5, 0.0, 0.6, 1e-3]), np.array([3, 1, 1, 2, 3, 5])
     epochs = 4000

@@ -13,6 +13,7 @@ from trainer import flow
 from trainer.draws import generator
 from trainer.metrics import GRID_TIMES, gaussian_floor, gaussian_velocity
 from trainer.sizes import TokenShift, read_shift, shift_at
+from trainer.solvers import solve
 
 
 @pytest.mark.parametrize("std", [1.0, 0.5])
@@ -61,9 +62,9 @@ def test_the_shift_adds_its_logarithm_to_the_logit_once():
 def test_euler_reaches_a_single_clip_in_any_number_of_steps(steps):
     torch.manual_seed(0)
     clip, noise = torch.randn(64), torch.randn(64)
-    reached = flow.solve(lambda x, t: (x - clip) / t, noise, flow.solver_times(steps, 1.0))
+    reached = solve(lambda x, t: (x - clip) / t, noise, flow.solver_times(steps, 1.0))
     assert (reached - clip).abs().max() < 1e-5
-    exact = flow.solve(lambda x, t: (x - clip.double()) / t, noise.double(), flow.solver_times(steps, 1.0))
+    exact = solve(lambda x, t: (x - clip.double()) / t, noise.double(), flow.solver_times(steps, 1.0))
     assert (exact - clip).abs().max() < 1e-6
 
 
@@ -88,12 +89,58 @@ def test_solvers_have_their_order_on_a_gaussian(solver, ask_at_zero):
     errors = []
     for steps in (5, 10, 20, 40, 80, 160):
         times = flow.solver_times(steps, 1.0)
-        errors.append(abs(float(flow.solve(velocity, start, times, solver, ask_at_zero=ask_at_zero)) - 0.5))
+        errors.append(abs(float(solve(velocity, start, times, solver, ask_at_zero=ask_at_zero)) - 0.5))
     wanted, order = ORDERS[solver, ask_at_zero]
     for error, number in zip(errors, wanted, strict=True):
         assert number is None or error == pytest.approx(number, rel=2e-3)
     assert math.log2(errors[-2] / errors[-1]) == pytest.approx(order, abs=0.05)
     assert (0.0 in asked) == (solver == "heun" and ask_at_zero)
+
+
+@pytest.mark.parametrize("std", [0.5, 2.0])
+@pytest.mark.parametrize(("solver", "wanted"), [("dpm++", 1.84), ("unipc", 2.03)])
+def test_multistep_solvers_have_their_order_at_one_pass_a_step(solver, wanted, std):
+    # At both ends the logarithm's steps do not shrink with more of them: the order comes slowly, by log(N) / N^2.
+    errors = []
+    for steps in (640, 1280):
+        asked: list[float] = []
+
+        def velocity(x: torch.Tensor, time: float, asked: list[float] = asked) -> torch.Tensor:
+            asked.append(time)
+            return gaussian_velocity(x, time, std)
+
+        times, start = flow.solver_times(steps, 1.0), torch.ones(1, dtype=torch.float64)
+        errors.append(abs(float(solve(velocity, start, times, solver)) - std))
+        assert asked == times[:-1].tolist()
+    order = math.log2(errors[0] / errors[1])
+    assert order == pytest.approx(wanted, abs=0.03)
+    assert order >= 1.8
+    # Of no more than this, and at the steps of use below Euler's.
+    few, euler = (
+        abs(float(solve(lambda x, t: gaussian_velocity(x, t, std), torch.ones(1, dtype=torch.float64),
+                        flow.solver_times(20, 1.0), name)) - std) for name in (solver, "euler")
+    )  # fmt: skip
+    assert few < euler / 3
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "midpoint", "dpm++", "unipc"])
+def test_every_solver_pins_what_it_asks_about_and_what_it_gives(solver):
+    held = torch.tensor([True, False])
+
+    def pin(x: torch.Tensor) -> torch.Tensor:
+        return torch.where(held, 7.0, x)
+
+    def velocity(x: torch.Tensor, time: float) -> torch.Tensor:
+        assert float(x[0]) == 7.0
+        return gaussian_velocity(x, time, 0.5) + torch.tensor([1e6, 0.0])  # what is known has no velocity of worth
+
+    start = torch.tensor([7.0, 1.0])
+    for steps in (1, 2, 9):
+        reached = solve(velocity, start, flow.solver_times(steps, 3.0), solver, pin, ask_at_zero=False)
+        alone = solve(lambda x, t: gaussian_velocity(x, t, 0.5), start[1:], flow.solver_times(steps, 3.0), solver,
+                      ask_at_zero=False)  # fmt: skip
+        assert float(reached[0]) == 7.0
+        assert torch.equal(reached[1:], alone)
 
 
 class Quantiles:
@@ -154,7 +201,7 @@ def test_the_flow_of_a_mixture_of_clips_samples_each_by_its_weight():
         return (x - share @ clips) / time
 
     count = 4000
-    reached = flow.solve(velocity, torch.randn(count, 2), flow.solver_times(100, 1.0), "midpoint", ask_at_zero=False)
+    reached = solve(velocity, torch.randn(count, 2), flow.solver_times(100, 1.0), "midpoint", ask_at_zero=False)
     distance, nearest = torch.cdist(reached, clips).min(dim=1)
     assert distance.max() < 1e-2
     found = torch.bincount(nearest, minlength=3)

@@ -220,7 +220,7 @@ def test_the_sizes_of_the_data_are_held_against_the_weights(wan, tmp_path):
 @pytest.mark.parametrize(
     "change", [{"boundary_ratio": 0.875}, {"transformer_2": ["diffusers", "WanTransformer3DModel"]}]
 )
-def test_two_experts_are_refused_by_name(change, wan, tmp_path):
+def test_two_experts_are_refused_by_name(change, wan, tmp_path, monkeypatch):
     shutil.copytree(wan, tmp_path / "transformer")
     (tmp_path / "model_index.json").write_text(json.dumps(change))
     for folder in (tmp_path, tmp_path / "transformer"):
@@ -229,6 +229,22 @@ def test_two_experts_are_refused_by_name(change, wan, tmp_path):
     (tmp_path / "own" / "low_noise_model").mkdir(parents=True)
     with pytest.raises(SpecError, match=r"two-expert model \(Wan 2.2 A14B\)"):
         load_wan(tmp_path / "own", DIMS, CHANNELS, FEATURES)
+    # An expert has Wan's config and names; by another name it is one still.
+    shutil.copytree(wan, tmp_path / "a14b" / "high_noise_model")
+    (tmp_path / "mine").symlink_to(tmp_path / "a14b" / "high_noise_model")
+    monkeypatch.chdir(tmp_path / "a14b" / "high_noise_model")
+    for folder in (tmp_path / "mine", Path(".")):
+        with pytest.raises(SpecError, match=r"two-expert model \(Wan 2.2 A14B\)"):
+            load_wan(folder, DIMS, CHANNELS, FEATURES)
+
+
+def test_a_pipeline_that_names_what_it_lacks_is_read(wan, tmp_path):
+    # As the index of Wan 2.2 TI2V has it.
+    nothing = {"boundary_ratio": None, "transformer_2": [None, None], "image_encoder": [None, None]}
+    shutil.copytree(wan, tmp_path / "transformer")
+    (tmp_path / "model_index.json").write_text(json.dumps(nothing))
+    for folder in (tmp_path, tmp_path / "transformer"):
+        assert load_wan(folder, DIMS, CHANNELS, FEATURES).config.num_layers == 2
 
 
 def test_weights_must_be_exactly_the_models(wan, tmp_path):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from curate.dataset.reader import Dataset
+from curate.errors import SpecError
 from tests.dataset.tiny import ALLOW, tiny_dataset
 from trainer.config import ModelConfig, SampleConfig, SampleRequest, TrainConfig
 from trainer.data import TrainingData
@@ -20,7 +21,7 @@ from trainer.flow import noised, over_latent
 from trainer.inputs import Job, opencv_frames, plan_job
 from trainer.loop import Trainer
 from trainer.provenance import EMPTY_TEXT_ID
-from trainer.sample import Run, denoise
+from trainer.sample import Run, _guidance_texts, denoise
 from trainer.train import train
 
 # Two latent shapes, so that a step has two groups: three latent frames (9 frames) and two (5 frames).
@@ -143,6 +144,17 @@ def test_a_clip_of_no_weight_contributes_nothing(dataset):
     assert max(float(one.abs().max()) for one in gradients(slice(1, 3))) > 1e-2
 
 
+@pytest.mark.parametrize("wrong", [-1.0, float("nan"), float("inf")])
+def test_a_loss_weight_that_is_none_is_refused_before_the_first_step(dataset, wrong):
+    with pytest.raises(SpecError, match=r"has the loss_weight .*: it must be a number from 0 up"):
+        opened(dataset, [1.0, wrong, 1.0, 1.0])
+
+
+def test_where_no_clip_has_a_loss_nothing_is_trained(dataset):
+    with pytest.raises(SpecError, match="every clip that is trained on has the loss_weight 0"):
+        opened(dataset, [0.0] * 4)
+
+
 def test_averaged_weights_follow_the_ramp_and_then_the_decay(dataset):
     data = opened(dataset, ema=0.3, lr=0.02)  # the ramp 1/10, 2/11, 3/12 passes it at the fourth step, 4/13
     trainer = Trainer(data, data.config, "fp32")
@@ -155,6 +167,57 @@ def test_averaged_weights_follow_the_ramp_and_then_the_decay(dataset):
             assert torch.allclose(average, mean, rtol=1e-5, atol=1e-6)
     moved = [float((a - p).detach().abs().max()) for a, p in zip(trainer.ema, trainer.params, strict=True)]
     assert max(moved) > 1e-3
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0, 3.0])
+def test_the_sampler_reads_bitwise_the_text_that_was_trained_on(dataset, run, guidance):
+    data = Dataset(dataset)
+    texts = dict(zip(data.columns["caption_short_text_id"], data.columns["caption_short"], strict=True))
+    text_id, prompt = next((i, text) for i, text in texts.items() if text)
+    wanted = {0.0: [EMPTY_TEXT_ID], 1.0: [text_id], 3.0: [text_id, EMPTY_TEXT_ID]}[guidance]
+    found, bias = _guidance_texts(run.encoder, [prompt], guidance)
+    assert len(found) == len(wanted)
+    for features, of, one in zip(found, bias, wanted, strict=True):
+        assert torch.equal(features[of == 0], torch.from_numpy(data.text(one)))
+
+
+@pytest.mark.parametrize("ema", [0.1, 0.999])
+def test_the_average_of_a_constant_from_zero_is_its_closed_form(dataset, ema):
+    # At so small a rate the weights stay where they are.
+    data = opened(dataset, ema=ema, lr=1e-12, batch=1)
+    trainer = Trainer(data, data.config, "fp32")
+    for average in trainer.ema:
+        average.zero_()
+    left = 1.0
+    for step in range(6):
+        trainer.step(step)
+        left *= min(ema, (1 + step) / (10 + step))  # 0.1 is below the ramp at once: 1 - 0.1^n
+        assert ema > 0.1 or left == pytest.approx(0.1 ** (step + 1))
+        for average, param in zip(trainer.ema, trainer.params, strict=True):
+            assert torch.allclose(average, (1 - left) * param.detach(), rtol=1e-5, atol=1e-9)
+    assert max(float(param.detach().abs().max()) for param in trainer.params) > 0.1
+
+
+def test_what_must_be_float32_is_so_under_autocast(run):
+    dit, text = run.model.dit, torch.randn(1, 3, run.model.dit.config.text_dim)
+    latent, times = torch.randn(1, dit.config.in_channels, 3, 4, 4), torch.tensor([[0.0, 31.4, 999.9]])
+    given: dict[str, Tensor] = {}
+    hooks = [
+        module.register_forward_hook(lambda _, args, out, name=name: given.update({name: out, f"{name} in": args[0]}))
+        for name, module in dit.named_modules()
+    ]
+    with torch.no_grad():
+        wanted = dit.condition_embedder.time(times)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = dit.condition_embedder.time(times)
+            out = dit(latent, times, text)
+    for hook in hooks:
+        hook.remove()
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    names = ["blocks.0", "blocks.0 in", "blocks.0.attn1.norm_q", "blocks.0.attn1 in", "blocks.0.ffn in", "proj_out in"]
+    assert {name: given[name].dtype for name in names} == dict.fromkeys(names, torch.float32)
+    assert out.dtype == torch.float32
+    assert given["blocks.0.attn1.to_q"].dtype == given["proj_out"].dtype == torch.bfloat16  # it was on
 
 
 class Recorder(nn.Module):

@@ -46,6 +46,23 @@ def test_synthetic_media_stay_within_their_cap(most):
     assert (weights[200:] == 1).all()
 
 
+@pytest.mark.parametrize("most", [0.0, 0.05, 0.3, 0.9])
+@pytest.mark.parametrize("mixture", [{"in_house": 0.9, "public.crawl": 0.1}, {"in_house": 1.0, "public.crawl": 3.0}])
+def test_sources_have_their_shares_under_a_cap_on_synthetic_media_too(mixture, most):
+    columns = {**COLUMNS, "is_synthetic": ["true"] * 240 + ["false"] * 60 + ["true"] * 10 + ["false"] * 90}
+    weights, fates = stage_weights(ONES, columns, StageConfig(steps=1, mixture=mixture), most)
+    synthetic, total = np.array(columns["is_synthetic"]) == "true", sum(mixture.values())
+    draws = float(weights.sum())
+    assert draws == pytest.approx(COUNT if most else 150)
+    assert weights[:300].sum() / draws == pytest.approx(mixture["in_house"] / total)
+    uncapped = (mixture["in_house"] * 0.8 + mixture["public.crawl"] * 0.1) / total
+    assert weights[synthetic].sum() / draws == pytest.approx(min(most, uncapped))
+    assert weights[synthetic].sum() <= most * draws + 1e-9
+    assert set(fates[:240]) == ({"synthetic"} if most == 0 else {"trained"})
+    if most:  # all synthetic clips lose by the same factor, as weighed against the others of their source
+        assert weights[0] / weights[299] == pytest.approx(weights[300] / weights[399])
+
+
 def test_a_cap_above_the_share_that_is_there_changes_nothing():
     assert (stage_weights(ONES, COLUMNS, StageConfig(steps=1), 0.5)[0] == 1).all()
 
@@ -70,13 +87,17 @@ def test_what_a_stage_leaves_out_has_its_reason():
         ({"tiers": [720]}, 1.0, r"tiers \[720\] are not in the dataset; .* \[32, 64\]"),
         ({"mixture": {"inhouse": 1.0}}, 1.0, "no clip is of 'inhouse'; .*in_house"),
         ({"mixture": {"public.crawl": 1.0}, "tiers": [32]}, 1.0, "'public.crawl' has no clip that may be drawn"),
-        ({"mixture": {"pond": 1.0}}, 0.2, "all clips that may be drawn are synthetic"),
-        ({"mixture": {"pond": 1.0}}, 0.0, "no clip is left"),
+        ({}, 0.0, "no clip is left"),
+        ({}, 0.2, "all clips that may be drawn are synthetic"),
+        ({"mixture": {"pond": 1.0}}, 0.2, "the mixture gives 1 of the draws to sources whose .* are all synthetic"),
+        ({"mixture": {"pond": 0.3, "in_house": 0.7}}, 0.2, "the mixture gives 0.3 of the draws"),
+        ({"mixture": {"pond": 1.0}}, 0.0, "'pond' has no clip that may be drawn"),
     ],
 )
 def test_what_the_data_do_not_have_is_refused(stage, most, sentence):
+    base = ONES if stage else np.array([1.0] * 200 + [0.0] * 200)  # of synthetic clips alone
     with pytest.raises(SpecError, match=sentence):
-        stage_weights(ONES, COLUMNS, StageConfig(steps=1, **stage), most)
+        stage_weights(base, COLUMNS, StageConfig(steps=1, **stage), most)
 
 
 def test_weights_are_numbers_from_0_up():

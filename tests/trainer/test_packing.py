@@ -130,6 +130,7 @@ def schedule(weights, tokens, **changes) -> Schedule:
     tokens=st.lists(st.integers(1, 9), min_size=1, max_size=40),
 )  # fmt: skip
 def test_steps_by_clips_are_windows_of_epochs_that_visit_every_clip_once(seed, batch, packs, steps, tokens):
+    batch = max(batch, packs)
     count, how = len(tokens), {"seed": seed, "batch": batch, "packs_per_step": packs}
     made = schedule([1] * count, tokens, **how)
     asked = [made.packs(step) for step in range(steps)]

@@ -83,6 +83,11 @@ def test_files_lines_and_provenance(run_dir, image, tmp_path):
         assert (card["prompt"], card["seed"], card["data_receipt"]) == (line["prompt"], line["seed"], receipt)
         assert card["synthetic"] is True
         assert card["unscreened"] == ALLOW
+        assert card["uncalibrated"] == json.loads((run_dir / "run.json").read_bytes())["uncalibrated"]
+        # All that it takes to make the same clip again.
+        assert {key: card[key] for key in ("task", "steps", "guidance", "solver", "shift")} == {
+            "task": line["task"], "steps": CONFIG.steps, "guidance": CONFIG.guidance, "solver": "euler", "shift": None,
+        }  # fmt: skip
         assert len(card["model_sha256"]) == 64
 
 

@@ -103,7 +103,7 @@ def held(run: Run, jobs: list[Job], config: SampleConfig) -> np.ndarray:
     known = np.stack([np.broadcast_to(j.known_T.reshape(3, *j.known_T.shape[1:] or (1, 1)), (3, 2, 2)) for j in jobs])
     pixels = torch.from_numpy(known.repeat(2, axis=2).repeat(2, axis=3))[:, None]
     clean = torch.from_numpy(np.stack([job.clean_CTHW for job in jobs]))
-    calls = {"euler": 1, "heun": 2, "midpoint": 2}[config.solver] * config.steps - (config.solver == "heun")
+    calls = {"heun": 2, "midpoint": 2}.get(config.solver, 1) * config.steps - (config.solver == "heun")
     assert len(recorder.calls) == calls
     for x, times in recorder.calls:
         copies = len(x) // len(jobs)
@@ -116,7 +116,7 @@ def held(run: Run, jobs: list[Job], config: SampleConfig) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize("solver", ["euler", "heun", "midpoint"])
+@pytest.mark.parametrize("solver", ["euler", "heun", "midpoint", "dpm++", "unipc"])
 def test_what_is_known_is_bitwise_the_same_at_every_step_of_every_task(run, folder, solver):
     jobs = [planned(run, asked(folder, task, said), i) for i, (task, (said, _)) in enumerate(TIMES.items())]
     for job, (_, known) in zip(jobs, TIMES.values(), strict=True):
