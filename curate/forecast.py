@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from curate import snapshots
-from curate.captioning import WHOLE, box_of
+from curate.captioning import BOX, WHOLE, box_of
 from curate.errors import InputRejected, SpecError
+from curate.launching import described, ranks_of
 from curate.ledger import Ledger
 from curate.planning import standing_ledger
 from curate.registry import nearest
@@ -16,6 +17,7 @@ from curate.run import Run
 
 # Columns that say what a stage of the training draws.
 _DRAWN_BY = ("width", "height", "source_class", "origin", "is_synthetic", "weight")
+_SIZED_BY = ("width", "height", "num_frames", "fps", "start_pts", "end_pts", "time_base")
 # Of a text token of umT5-XXL, which Wan's models read: what is assumed of a text model before its first text.
 _WIDE_FEATURES = 4096
 
@@ -26,21 +28,33 @@ def forecast_of(
 ) -> dict[str, Any] | None:  # fmt: skip
     """Return the forecast of the spec's training, None where it has none, or {"missing": what it would need}.
 
+    Either says how it will be started (`launch`); where that is on GPUs, the forecast is for so many unless `gpus` says
+    otherwise.
+
     Raises:
         SpecError: the GPU is not known, the number is none, or the trainer would refuse the exported dataset.
     """
-    from curate.stages.export import export_key
     from trainer import planning
 
     if gpu is not None and gpu not in planning.GPUS and peak_tflops is None:
         raise SpecError(f"--gpu {gpu}: give its --peak-tflops; {nearest(gpu, tuple(planning.GPUS))}")
-    count, share = gpus or planning.DEFAULT_GPUS, planning.DEFAULT_MFU if mfu is None else mfu
+    resource = job.spec.engine.resources.get("train")
+    usual = ranks_of(job.spec)[0] if resource is not None and resource.gpus else planning.DEFAULT_GPUS
+    count, share = gpus or usual, planning.DEFAULT_MFU if mfu is None else mfu
     if not (0 < share <= 1 and (peak_tflops is None or 0 < peak_tflops < math.inf)):
         raise SpecError(f"--mfu {share} must be above 0 and at most 1, --peak-tflops above 0")
-    config = job.spec.train
-    if config is None:
+    if job.spec.train is None:
         return None
     hardware = planning.Hardware.of(count, gpu, peak_tflops, share)
+    return {"launch": described(job.spec), **_foreseen(job, hardware, note)}
+
+
+def _foreseen(job: Run, hardware: Any, note: Callable[[str], None]) -> dict[str, Any]:
+    """The forecast itself, or what it would need."""
+    from curate.stages.export import export_key
+    from trainer import planning
+
+    config = job.spec.train
     if not (job.out / "spec.yaml").exists():
         return {"missing": "clips: nothing was run yet; the sizes are known once `split` is through"}
     ledger = standing_ledger(job, note)
@@ -87,9 +101,11 @@ def _expected(job: Run, ledger: Ledger) -> Any:
     from trainer.planning import Material
 
     plan, clips = job.plan, ledger.where("kept", "pending")
-    shapes, columns, too_small = [], {name: [] for name in _DRAWN_BY if name != "weight"}, 0  # type: ignore[var-annotated]
+    shapes, columns, too_small = [], {name: [] for name in _DRAWN_BY}, 0  # type: ignore[var-annotated]
     codec, latents = plan.codec, plan.stages.encode.latents  # type: ignore[union-attr]
-    for row in clips.to_pylist():
+    # Of a ledger with a hundred columns a few are asked for.
+    asked = {*_SIZED_BY, *_DRAWN_BY, *(BOX if plan.crops else ())}.intersection(clips.column_names)
+    for row in clips.select(sorted(asked)).to_pylist():
         try:
             count, height, width = expected_size(
                 row, latents, plan.multiple, codec.time_factor, box_of(row) if plan.crops else WHOLE
@@ -99,9 +115,9 @@ def _expected(job: Run, ledger: Ledger) -> Any:
             continue
         factor = codec.space_factor
         shapes.append((codec.channels, 1 + (count - 1) // codec.time_factor, height // factor, width // factor))
-        for name, value in {**row, "width": width, "height": height}.items():
-            if name in columns:
-                columns[name].append(value)
+        row |= {"width": width, "height": height}
+        for name, values in columns.items():
+            values.append(row.get(name))
     assumed = ["latents of the sizes that the ledger's clips will be encoded at"]
     waiting = sum(outcome == "pending" for outcome in clips["outcome"].to_pylist())
     if waiting:
@@ -142,12 +158,13 @@ def _texts(job: Run, assumed: list[str]) -> tuple[int | None, int | None, int, b
 def lines_of(found: dict[str, Any]) -> list[str]:
     """A forecast as lines to read."""
     if "missing" in found:
-        return ["", f"training: not foreseen for want of {found['missing']}"]
+        return ["", f"training: {found['launch']}; not foreseen for want of {found['missing']}"]
     disk, tokens = found["disk"], found["tokens"]
     spread = ", ".join(f"{name} {value}" for name, value in tokens["of_clips"].items())
     texts = "?" if disk["texts"] is None else _bytes(disk["texts"])
     lines = [
         "", f"training, by {found['source']}: {found['clips']} clips, {found['parameters']:,} parameters",
+        f"launch    {found['launch']}",
         f"disk      latents {_bytes(disk['latents'])} and texts {texts}, in {disk['copies']} copies each (store, "
         f"dataset); checkpoints {_bytes(disk['checkpoints'])} ({_bytes(disk['checkpoint'])} each, "
         f"{disk['checkpoints_kept']} kept and one being written); model {_bytes(disk['model'])}",

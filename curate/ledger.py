@@ -44,6 +44,8 @@ CLIP_FIELDS = (
     column("acquired_at", _TEXT, "", "when it was acquired"),
     column("is_synthetic", _TEXT, "", "true, false or unknown"),
     column("generator", _TEXT, "", "what made it, if synthetic"),
+    column("weight", _FLOAT, "", "how often it is drawn in training, as the manifest says it; null for 1"),
+    column("loss_weight", _FLOAT, "", "how much its loss counts, as the manifest says it; null for 1"),
     column("stream_index", pa.int32(), "", "video stream"),
     column("time_base", _TEXT, "s", "seconds per tick"),
     column("start_pts", _INT, "ticks", "start of the span"),

@@ -16,6 +16,7 @@ from curate.registry import nearest
 from curate.spec import SOURCE_CLASSES, Source
 
 UNKNOWN = "unknown"
+WEIGHTS = ("weight", "loss_weight")
 _META = ("source_class", "license", "origin", "acquired_at", "generator")
 _SURROGATES = re.compile(r"[\ud800-\udfff]")  # halves of characters: no UTF-8 text holds one
 _REPLACEMENT = "\ufffd"
@@ -45,7 +46,8 @@ def metadata(source: Source, row: dict[str, Any], where: str) -> dict[str, Any]:
     """Metadata of one location: the manifest's value, else the spec's.
 
     Raises:
-        SpecError: an unknown class, a caption of another form, an `is_synthetic` that is neither yes nor no.
+        SpecError: an unknown class, a caption of another form, an `is_synthetic` that is neither yes nor no, a weight
+            that is no number from 0 up.
     """
 
     def pick(name: str) -> Any:
@@ -64,6 +66,8 @@ def metadata(source: Source, row: dict[str, Any], where: str) -> dict[str, Any]:
     meta["is_synthetic"] = UNKNOWN if synthetic is None else str(synthetic).lower()
     for name in ("original_caption", "transcript"):
         meta[name] = _timed(pick(name), name, where)
+    for name in WEIGHTS:
+        meta[name] = _weight(pick(name), f"{where}: {name}")
     title = pick("title")
     meta["title"] = _clean(str(title)) if _says(title) else None
     return meta
@@ -89,6 +93,21 @@ def yes_or_no(value: Any, where: str) -> bool | None:
     if text in (*_YES, *_NO, UNKNOWN):
         return None if text == UNKNOWN else text in _YES
     raise SpecError(f"{where} is true or false (or yes, no, 1, 0), not {value!r}")
+
+
+def _weight(value: Any, where: str) -> float | None:
+    if not _says(value):
+        return None
+    try:
+        weight = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        weight = math.nan
+    if not 0 <= weight < math.inf:
+        raise SpecError(
+            f"{where} is a number from 0 up, not {value!r}; a column that means something else is left aside "
+            "with `columns: {NAME: null}`"
+        )
+    return weight
 
 
 def _timed(value: Any, name: str, where: str) -> str | list[dict[str, Any]] | None:

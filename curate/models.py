@@ -6,6 +6,7 @@ that comes with a model is never run.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from functools import cache
 from hashlib import sha256
@@ -42,6 +43,25 @@ def model_folder(model: str, revision: str | None = None, part: str = "") -> Pat
     if not list(folder.glob("*.safetensors")):
         raise ValueError(f"{folder} holds no *.safetensors, and no other weights are read")
     return folder
+
+
+def weights_dtype(folder: Path) -> str:
+    """`bf16` where most bytes of a model's weights are bfloat16, else `fp32`: the same on every machine.
+
+    ValueError where a file is no safetensors.
+    """
+    size: dict[str, int] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with path.open("rb") as file:
+                tensors = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), path.stat().st_size)))
+            for name, said in tensors.items():
+                if name != "__metadata__":
+                    begin, end = said["data_offsets"]
+                    size[said["dtype"]] = size.get(said["dtype"], 0) + end - begin
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is no file of safetensors ({type(error).__name__}: {error})") from error
+    return "bf16" if 2 * size.get("BF16", 0) > sum(size.values()) else "fp32"
 
 
 @cache

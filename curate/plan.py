@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.errors import SpecError
+from curate.launching import ranks_of
 from curate.policy import load_policy
 from curate.registry import build, nearest, resolve
 from curate.screening import calibrations, judges, known_lists, refuse_unscreened_to_leave
@@ -100,8 +101,11 @@ class Plan:
             self._check_checks()
         with said_at("stages", "encode"):
             self._check_multiple()
+            self._check_memory()
         with said_at("stages", "encode", "text"):
             self.text_encoders  # noqa: B018 models that are not there are found here
+        with said_at("engine", "resources", "train"):
+            ranks_of(spec)
         self.tables = tables_of(self)
 
     # -- parts of the check ------------------------------------------------------------------------------------
@@ -167,6 +171,19 @@ class Plan:
                     f"encode.latents.multiple: {self.multiple} is not a multiple of {unit}, the pixels of a "
                     f"{'token' if self.spec.train is not None else 'block'} of the latents"
                 )
+
+    def _check_memory(self) -> None:
+        """A codec with a budget of memory must fit into the workers that it is given to, if those have a limit."""
+        said = getattr(self.codec, "memory_gb", None) if self.stages.encode is not None else None
+        engine = self.spec.engine
+        if said is None or any(resource.gpus for resource in engine.resources.values()):
+            return  # supervisor.py: workers with a GPU have none
+        if said * 1e9 > engine.limits.memory_gib * 2**30:
+            raise SpecError(
+                f"encode.latents.memory_gb: {said:g} is more than a worker without a GPU may have: lower it below "
+                f"a third of engine.limits.memory_gib ({engine.limits.memory_gib:g}), raise that, or name `gpus` under "
+                "engine.resources"
+            )
 
     @property
     def measures(self) -> dict[str, Score]:

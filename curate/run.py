@@ -63,9 +63,10 @@ class Run:
     """One output folder and its spec."""
 
     def __init__(self, spec: Spec, progress: Progress = lambda step, done, total: None) -> None:
-        self.spec, self.progress = spec, progress
-        self.out = Path(spec.output).absolute()
-        self.plan = Plan(spec)
+        # Workers of a cluster have other working folders, and a dataset's card outlives this one.
+        self.spec, self.progress = absolute(spec), progress
+        self.out = Path(self.spec.output)
+        self.plan = Plan(self.spec)
         self.computed: dict[str, int] = {}
         self._engine: Engine | None = None
 
@@ -74,7 +75,7 @@ class Run:
     def claim(self) -> None:
         """Take the output folder for this name, and write the spec into it."""
         path = self.out / "spec.yaml"
-        text = yaml.safe_dump(dump(absolute(self.spec)), sort_keys=False, allow_unicode=True)
+        text = yaml.safe_dump(dump(self.spec), sort_keys=False, allow_unicode=True)
         if path.exists():
             owner = _owner(path)
             if owner != self.spec.name:
@@ -117,6 +118,7 @@ class Run:
         if self.spec.train is not None and "train" in wanted:
             learn.refuse_unscreened(self.plan)
             learn.refuse_missing_weights(self.plan)
+            learn.refuse_unwatchable(self.plan)
         if self.spec.sample is not None and "sample" in wanted:
             learn.refuse_unfit_requests(self.plan)
         self.claim()

@@ -13,7 +13,7 @@ from typing import Any
 from curate.errors import InputRejected, SpecError
 from curate.files import absolute_path, file_url, is_local, local_path, rejecting, remote, remote_url
 from curate.hashing import source_ids
-from curate.locations import UNKNOWN, Location, located, metadata
+from curate.locations import UNKNOWN, WEIGHTS, Location, located, metadata
 from curate.manifests import SUFFIXES as _MANIFESTS
 from curate.manifests import listed
 from curate.spec import Source, Spec
@@ -173,6 +173,8 @@ def merged_metadata(locations: list[Location]) -> dict[str, Any]:
         if len(values) > 1:
             # No allow-list names such a value, so a conflict is never taken for a permission; a rule can split it.
             merged[name] = CONFLICT + SEPARATOR.join(values)
+    for name in WEIGHTS:  # the same footage is not drawn more often for having a copy
+        merged[name] = min((meta[name] for meta in metas if meta.get(name) is not None), default=None)
     merged["original_caption"] = next((m["original_caption"] for m in metas if m["original_caption"]), None)
     # Screened, not trained on: whatever any of them says counts.
     for name, theirs in (("captions", "original_caption"), ("title", "title"), ("transcript", "transcript")):

@@ -28,7 +28,7 @@ SOURCE_CLASSES = (
     "public.dataset", "public.crawl", "partner.licensed", "partner.commissioned", "in_house",
     "human.trainer", "human.red_team", "human.employee",
 )  # fmt: skip
-WORKS = ("media", "caption", "check", "latent", "mp4", "text")  # what a worker may be started for
+WORKS = ("media", "caption", "check", "latent", "mp4", "text", "train")  # what a worker may be started for
 
 
 class Source(Model):
@@ -36,6 +36,7 @@ class Source(Model):
 
     `path` wins over `generate`; generated footage lies in OUT/footage. `columns` maps our names to a
     manifest's; null leaves a column of the manifest aside. title and transcript are screened, never trained on.
+    weight: how often a clip is drawn in training, loss_weight: how much its loss counts; 1 where nobody says.
     """
 
     path: str | None = None
@@ -49,6 +50,8 @@ class Source(Model):
     original_caption: str | None = None
     title: str | None = None
     transcript: str | None = None
+    weight: float | None = Field(default=None, ge=0)
+    loss_weight: float | None = Field(default=None, ge=0)
     columns: dict[str, str | None] = {}
 
     @field_validator("acquired_at", mode="before")
@@ -180,7 +183,7 @@ class Stages(Model):
 
 
 class Resource(Model):
-    """What one worker of a stage holds on a Ray cluster.
+    """What one worker of a stage holds on a Ray cluster; of `train` a worker is a rank (curate/launching.py).
 
     The local engine takes the most workers of a step from it too. serve: each caption worker starts a server of the
     model that captioner `server` names, on loopback, and ends it.

@@ -99,8 +99,8 @@ def _plain(value: Any) -> Any:
 
 
 def absolute(spec: Spec) -> Spec:
-    """The same spec with local source paths (globs too), files of screens, the model that tests captions, first weights
-    and the output absolute: the same from any folder.
+    """The same spec with local source paths (globs too), files of screens, every model, first weights and the output
+    absolute: the same from any folder.
     """
     sources = tuple(
         source.model_copy(update={"path": _anchored(source.path)})
@@ -111,15 +111,31 @@ def absolute(spec: Spec) -> Spec:
     stages = spec.stages
     if stages.screen is not None:
         stages = stages.model_copy(update={"screen": _anchored_screen(stages.screen)})
-    caption = stages.caption
-    if caption is not None and caption.match is not None:
-        match = caption.match.model_copy(update={"model": _here(caption.match.model)})
+    caption, encode = stages.caption, stages.encode
+    if caption is not None:
+        if caption.with_ == "vlm":  # to others a model is a name
+            caption = _with_models(caption)
+        match = caption.match and caption.match.model_copy(update={"model": _here(caption.match.model)})
         stages = stages.model_copy(update={"caption": caption.model_copy(update={"match": match})})
+    if encode is not None:
+        said = {"latents": _with_models(encode.latents), "text": tuple(map(_with_models, encode.text))}
+        stages = stages.model_copy(update={"encode": encode.model_copy(update=said)})
     train = spec.train
     if train is not None and train.init is not None:
         train = train.model_copy(update={"init": _here(train.init)})
     output = str(Path(spec.output).absolute())
     return spec.model_copy(update={"sources": sources, "stages": stages, "train": train, "output": output})
+
+
+def _with_models(stage: Any) -> Any:
+    """A stage whose models are absolute, where they are folders; a captioner may have one for each kind."""
+    said = {name: (stage.model_extra or {}).get(name) for name in ("model", "adapter")}
+    found = {
+        name: {kind: _here(item) for kind, item in value.items()} if isinstance(value, dict) else _here(value)
+        for name, value in said.items()
+        if value is not None
+    }
+    return stage.model_copy(update=found)
 
 
 # Parameters of screens that may name a file or a folder.

@@ -65,6 +65,7 @@ class Segments:
         return cls(tuple(queries), tuple(keys), *offsets)
 
 
+@torch.compiler.disable  # clips of other lengths are no reason to compile again
 def attend_pack(query_1NLd: Tensor, key_1NSd: Tensor, value_1NSd: Tensor, segments: Segments) -> Tensor:
     """Attention within each clip of a pack; returns (1, N, L, d).
 
@@ -118,6 +119,8 @@ class Attention(nn.Module):
         if positions is not None:
             query, key = rotate(query, positions), rotate(key, positions)
         query, key = query.to(value.dtype), key.to(value.dtype)
-        packed = segments is not None
-        out_BNLd = attend_pack(query, key, value, segments) if packed else attend(query, key, value, bias_BS)
+        if segments is None:  # noqa: SIM108
+            out_BNLd = attend(query, key, value, bias_BS)
+        else:  # pyright does not see through `disable`
+            out_BNLd = attend_pack(query, key, value, segments)  # pyright: ignore[reportCallIssue]
         return self.to_out[0](out_BNLd.transpose(1, 2).flatten(2))

@@ -1,147 +1,214 @@
-"""Checkpoints: a folder a step, complete or absent.
+"""Checkpoints: a folder a step, complete or absent, which all ranks write while training goes on.
 
-    OUT/checkpoints/step-00000500/{weights,ema,optimizer}.safetensors, state.json (sha256 of each file, the run's key)
+    OUT/checkpoints/step-00000500/shard-00000.safetensors    what the first rank wrote; shard-00001, ...
+    OUT/checkpoints/step-00000500/state.json                 format, step, the run's key, sha256 of each file
 
-Nothing random is in a checkpoint: all of it is computed from (seed, step, clip id).
+The tensors are shared out over the files (shards.py), and read again on any number of ranks, sharded or not. Nothing
+random is in a checkpoint: all of it is computed from (seed, step, clip id).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
-from curate.errors import SpecError, StorageError
-from trainer.dit import WanDit
-from trainer.grid import with_coordinates
-from trainer.refiner import Refiner
+from curate.errors import RushesError, SpecError, StorageError
+from trainer import shards
+from trainer.durable import file_sha256, storing, sync_dir, write_json
+from trainer.ranks import PATIENCE, Ranks
+from trainer.shards import Parts
 
-PARTS = ("weights", "ema", "optimizer")
+FORMAT = 2  # of the folder; 1 had a file a part, and was written by the first rank
 DAMAGED = "damaged-"
 
 
-class Model(nn.Module):
-    """The transformer and the refiner in front of its text, trained together."""
+@dataclass(frozen=True)
+class Saved:
+    """A whole checkpoint: where it is, the steps done, and what is known of its tensors, by "part.name"."""
 
-    def __init__(self, dit: WanDit, refiner: Refiner) -> None:
-        super().__init__()
-        self.dit, self.refiner = dit, refiner
+    folder: Path
+    step: int
+    tensors: Mapping[str, TensorStorageMetadata]
 
-    def forward(
-        self, x_BCTHW: Tensor, timestep_BK: Tensor, text_BSF: Tensor, bias_BS: Tensor, index_BL: Tensor | None = None
-    ) -> Tensor:
-        if self.dit.config.in_channels > self.dit.config.out_channels:
-            x_BCTHW = with_coordinates(x_BCTHW)
-        return self.dit(x_BCTHW, timestep_BK, self.refiner(text_BSF, bias_BS), bias_BS, index_BL)
+    def names(self, part: str) -> list[str]:
+        """Return the names of a part's tensors."""
+        return [name.removeprefix(f"{part}.") for name in self.tensors if name.startswith(f"{part}.")]
 
 
-def save_checkpoint(out_dir: Path, step: int, run_key: str, parts: dict[str, dict[str, Tensor]], keep: int) -> Path:
-    """Write a checkpoint and remove older ones but the newest `keep` - 1. Raises StorageError when the disk refuses."""
-    folder = out_dir / "checkpoints"
-    final, work = folder / f"step-{step:08d}", folder / f".step-{step:08d}.tmp-{os.getpid()}"
-    with storing(final):
-        folder.mkdir(parents=True, exist_ok=True)
-        for stale in folder.glob(".step-*"):
-            shutil.rmtree(stale)
-        work.mkdir()
-        digests = {}
-        for name, tensors in parts.items():
-            save_file({key: value.contiguous() for key, value in tensors.items()}, work / f"{name}.safetensors")
-            digests[name] = synced_sha256(work / f"{name}.safetensors")
-        write_json(work / "state.json", {"step": step, "run_key": run_key, "sha256": digests})
-        if final.exists():
-            shutil.rmtree(final)
-        work.rename(final)
-        sync_dir(folder)
-        # Only what is older goes, never what was just written: a later folder is no reason to lose this one.
-        older = sorted(path for path in folder.glob("step-*") if path.name < final.name)
-        for old in [*older[: max(0, len(older) - (keep - 1))], *folder.glob(f"{DAMAGED}*")]:
-            shutil.rmtree(old)
-    return final
+class Checkpoints:
+    """The checkpoints of one run in OUT/checkpoints. All ranks make one, and call each method together.
 
-
-def load_newest(out_dir: Path, run_key: str) -> tuple[int, dict[str, dict[str, Tensor]]] | None:
-    """Return (steps done, parts) of the newest checkpoint whose files are whole, or None when there is none.
-
-    Damaged ones that are newer are renamed away, to `damaged-step-...`, and go with the next checkpoint that is saved.
-    Raises SpecError when it belongs to another config or dataset, StorageError when there are only damaged ones.
+    The newest `keep` are kept, and for ever those of every `keep_every` steps. A context manager: at its end it waits
+    for what is being written.
     """
-    folder = out_dir / "checkpoints"
-    found = sorted(folder.glob("step-*"), reverse=True)
-    for place, checkpoint in enumerate(found):
-        state = _whole_state(checkpoint)
-        if state is None:
-            continue
-        if state["run_key"] != run_key:
-            raise SpecError(
-                f"{checkpoint} was made with another config or dataset: train into another folder, or remove this one"
-            )
-        parts = {name: load_file(checkpoint / f"{name}.safetensors") for name in PARTS}
-        with storing(folder):
-            for damaged in found[:place]:
-                aside = folder / f"{DAMAGED}{damaged.name}"
-                if aside.exists():
-                    shutil.rmtree(aside)
-                damaged.rename(aside)
-        return state["step"], parts
-    if found:
-        raise StorageError(f"every checkpoint in {folder} is damaged: remove the folder to start anew")
-    return None
 
+    def __init__(self, out_dir: Path, run_key: str, ranks: Ranks, keep: int = 2, keep_every: int | None = None) -> None:
+        self.folder, self.run_key, self._ranks = out_dir / "checkpoints", run_key, ranks
+        self._keep, self._keep_every = keep, keep_every
+        # Of its own: the writing thread must not speak in between what the ranks say to each other in training.
+        self._group: Any = dist.new_group(backend="gloo", timeout=PATIENCE) if ranks.world > 1 else None
+        cuda = ranks.device.type == "cuda"
+        self._stager = DefaultStager(StagingOptions(cuda, False, False, cuda))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._writing: Future[None] | None = None
 
-def _whole_state(checkpoint: Path) -> dict[str, Any] | None:
-    """Return a checkpoint's state.json, or None when a file is missing or not what was written."""
-    try:
-        state = json.loads((checkpoint / "state.json").read_bytes())
-        whole = all(_sha256(checkpoint / f"{name}.safetensors") == state["sha256"][name] for name in PARTS)
-        return state if whole and {"step", "run_key"} <= set(state) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    def save(self, step: int, parts: Parts) -> None:
+        """Copy the named tensors (equal on all ranks, or DTensors) and write them in the background.
+
+        First it waits for the checkpoint before. Raises StorageError when the disk refused that one, StageCrashed when
+        another rank has ended.
+        """
+        self.wait()
+        if self._group is None:
+            shards.quiet()
+        plain = {part: {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+                 for part, tensors in parts.items()}  # fmt: skip
+        staged: Any = self._stager.stage(plain)
+        self._writing = self._thread.submit(self._write, step, staged)
+
+    def wait(self) -> None:
+        """Return when what was saved is durable, on every rank. Raises what `save` does."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def newest(self) -> Saved | None:
+        """Return the newest checkpoint whose files are whole, or None when there is none; the first rank decides.
+
+        Damaged ones that are newer are renamed away, to `damaged-step-...`, and go with the next that is saved.
+        Raises SpecError when it is of another config or dataset, of an older format, or not in the folder that the
+        first rank sees, StorageError when there are only damaged ones.
+        """
+        said = self._ranks.told(self._choose() if self._ranks.first else None)
+        if said is None:
+            return None
+        folder = self.folder / said["name"]
+        if _whole_state(folder, whole=False) != said["state"]:
+            raise SpecError(f"rank {self._ranks.rank} does not see the {folder} of rank 0: OUT is to be one folder")
+        return Saved(folder, said["state"]["step"], shards.described(folder))
+
+    def load(self, saved: Saved, parts: Parts) -> None:
+        """Read a checkpoint into the given tensors, plain or DTensors, whatever they were when it was saved.
+
+        Raises SpecError unless names, shapes and types are those of the checkpoint, StorageError on the disk.
+        """
+        wanted = _flat(parts)
+        _refuse_misfit(saved, wanted)
+        shards.read(saved.folder, wanted)
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self.wait()
+        except RushesError as second:
+            if error is None:
+                raise
+            print(f"train: {second}", file=sys.stderr)  # the first error is what the caller is told
+        finally:
+            self._thread.shutdown()
+            self._stager.close()
+
+    def _write(self, step: int, staged: Parts) -> None:
+        final = self.folder / f"step-{step:08d}"
+        work = self.folder / f".{final.name}.tmp"
+
+        def commit(sha256: dict[str, str]) -> None:
+            for name in sha256:
+                (work / name).stat()  # of a rank that writes elsewhere there is no such file
+            state = {"format": FORMAT, "step": step, "run_key": self.run_key, "sha256": sha256}
+            write_json(work / "state.json", state)
+            sync_dir(work)
+            if final.exists():
+                shutil.rmtree(final)
+            work.rename(final)
+            sync_dir(self.folder)
+            self._prune(final)
+
+        shards.write(work, staged, self._group, lambda: self._clear(work), commit)
+
+    def _clear(self, work: Path) -> None:
+        """Make the folder, and remove what a killed run was writing."""
+        for stale in self.folder.glob(".step-*"):
+            shutil.rmtree(stale)
+        work.mkdir(parents=True)
+
+    def _prune(self, final: Path) -> None:
+        """Remove old ones. Only what is older goes, never what was just written: a later folder is no reason to."""
+        older = sorted(path for path in self.folder.glob("step-*") if path.name < final.name)
+        for old in older[: max(0, len(older) - (self._keep - 1))]:
+            if not (self._keep_every and int(old.name.removeprefix("step-")) % self._keep_every == 0):
+                shutil.rmtree(old)
+        for damaged in self.folder.glob(f"{DAMAGED}*"):
+            shutil.rmtree(damaged)
+
+    def _choose(self) -> dict[str, Any] | None:
+        found = sorted(self.folder.glob("step-*"), reverse=True)
+        for place, checkpoint in enumerate(found):
+            state = _whole_state(checkpoint)
+            if state is None:
+                continue
+            if state["run_key"] != self.run_key:
+                raise SpecError(
+                    f"{checkpoint} was made with another config or dataset: train into another folder, or remove this"
+                    " one"
+                )
+            with storing(self.folder):
+                for damaged in found[:place]:
+                    aside = self.folder / f"{DAMAGED}{damaged.name}"
+                    if aside.exists():
+                        shutil.rmtree(aside)
+                    damaged.rename(aside)
+            return {"name": checkpoint.name, "state": state}
+        if found:
+            raise StorageError(f"every checkpoint in {self.folder} is damaged: remove the folder to start anew")
         return None
 
 
-@contextmanager
-def storing(path: Path) -> Iterator[None]:
-    """Turn what a full or failing disk raises while `path` is written into a StorageError that names it."""
+def _flat(parts: Parts) -> dict[str, Tensor]:
+    return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+
+def _refuse_misfit(saved: Saved, wanted: Mapping[str, Tensor]) -> None:
+    there = saved.tensors
+    faults = {
+        "missing": [name for name in wanted if name not in there],
+        "unexpected": [name for name in there if name not in wanted],
+        "of another shape or type": [
+            name for name, tensor in wanted.items()
+            if name in there and (there[name].size, there[name].properties.dtype) != (tensor.shape, tensor.dtype)
+        ],
+    }  # fmt: skip
+    said = [f"{fault}: {', '.join(sorted(names))}" for fault, names in faults.items() if names]
+    if said:
+        raise SpecError(
+            f"{saved.folder} is not of this model ({'; '.join(said)}): go on with the version that wrote it, or train"
+            " into another folder"
+        )
+
+
+def _whole_state(checkpoint: Path, whole: bool = True) -> dict[str, Any] | None:
+    """Return a checkpoint's state.json, or None when a file is missing or not what was written."""
     try:
-        yield
-    except (OSError, SafetensorError) as error:  # safetensors wraps the system's error in its own
-        raise StorageError(f"cannot write {path}: {error}") from error
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON durably: temporary file, fsync, rename."""
-    work = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    with work.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    work.replace(path)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def synced_sha256(path: Path) -> str:
-    """Make a file's bytes durable and return their sha256."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    return _sha256(path)
-
-
-def sync_dir(folder: Path) -> None:
-    """Make a folder's entries durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        state = json.loads((checkpoint / "state.json").read_bytes())
+        if state.get("format", 1) != FORMAT and {"step", "run_key", "sha256"} <= set(state):
+            raise SpecError(
+                f"{checkpoint} is of format {state.get('format', 1)}, and this version reads {FORMAT}: go on with the"
+                " version that wrote it, or train into another folder"
+            )
+        kept = not whole or all(file_sha256(checkpoint / name) == said for name, said in state["sha256"].items())
+        return state if kept and state["sha256"] and {"step", "run_key"} <= set(state) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -27,7 +27,7 @@ def draw_known(
     probability is trained as t2v.
     """
     draw = rng.random(3)
-    allowed = {name: p for name, p in tasks.items() if p > 0 and _fits(name, frames, tokens_hw)}
+    allowed = {name: p for name, p in tasks.items() if p > 0 and fits(name, frames, tokens_hw)}
     task = weighted_choice(rng, allowed) if allowed else "t2v"
     known = np.zeros(frames, dtype=bool)
     if task == "i2v":
@@ -51,7 +51,8 @@ def draw_known(
     return known
 
 
-def _fits(task: str, frames: int, tokens_hw: tuple[int, int]) -> bool:
+def fits(task: str, frames: int, tokens_hw: tuple[int, int]) -> bool:
+    """Whether a clip is large enough for a task."""
     return frames >= FEWEST_FRAMES[task] and (task != "inpaint" or tokens_hw[0] * tokens_hw[1] > 1)
 
 

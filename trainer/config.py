@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import AfterValidator, Field, model_validator
 
 from curate.errors import SpecError
-from trainer.requests import FILES, SampleConfig, SampleRequest, first_error, read_requests
+from trainer.requests import FILES, SampleConfig, SampleRequest, SamplesConfig, first_error, read_requests
 from trainer.sizes import MODELS, Frozen, ModelConfig, ModelName, Positive, Shift, shift_at
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ModelConfig",
     "SampleConfig",
     "SampleRequest",
+    "SamplesConfig",
     "StageConfig",
     "TrainConfig",
     "read_config",
@@ -33,10 +34,11 @@ Weight = Annotated[float, Field(ge=0)]
 # Wan was trained on texts padded with zeros to this many tokens, and attends to all of them.
 TEXT_PAD_TO = 512
 VERSION = 6  # part of the key of a training run: raise it when the same config and data give another model
-# What does not change the numbers of a run, and may differ when it goes on.
+# What does not change the numbers of a run but for the order of sums, and may differ when it goes on.
 SCHEDULING = frozenset(
     {"threads", "checkpoint_every", "keep", "log_every", "eval_every", "allow_unscreened", "allow_uncalibrated",
-     "require_policy", "peak_tflops"}
+     "require_policy", "peak_tflops", "keep_every", "sharding", "activation_checkpointing", "compile", "samples",
+     "tensorboard"}
 )  # fmt: skip
 TaskName = Literal["t2v", "i2v", "first_last", "extend", "infill", "inpaint"]
 CaptionKind = Literal["short", "dense", "original"]
@@ -101,11 +103,18 @@ class TrainConfig(Frozen):
     shift: Shift = 3.0  # of the times towards noise; chosen, not ablated
     whiten: Share = 0.5  # latents are divided by std ** whiten: 1 gives every channel unit variance, 0 keeps energies
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    # full: parameters, gradients, averages and optimizer states are shared out over the ranks (sharding.py)
+    sharding: Literal["none", "full"] = "none"
+    activation_checkpointing: Literal["none", "full"] = "none"  # full: the backward pass computes every block again
+    compile: bool = False  # torch.compile, block by block
     checkpoint_every: Positive = 500
-    keep: Positive = 2
+    keep: Positive = 2  # the newest
+    keep_every: Positive | None = None  # those of each so many steps are kept for ever
     log_every: Positive = 1
     eval_every: Annotated[int, Field(ge=0)] = 0
     eval_clips: Annotated[int, Field(ge=0)] = 0  # held out of training
+    samples: SamplesConfig | None = None  # made while it trains
+    tensorboard: bool = False  # the log, the validations and the samples as TensorBoard reads them, too
     threads: Annotated[int, Field(ge=0)] = 0  # 0: what torch finds
     peak_tflops: Annotated[float, Field(gt=0)] | None = None  # what `mfu` is a share of; None: measured at the start
     # Of latents and texts in memory. The clips of a larger dataset are shuffled in runs of neighbours.
@@ -140,6 +149,12 @@ class TrainConfig(Frozen):
         total = sum(stage.steps for stage in self.stages)
         if self.stages and total != self.steps:
             raise ValueError(f"the steps of the stages add up to {total}, and steps is {self.steps}")
+        return self
+
+    @model_validator(mode="after")
+    def _kept(self) -> TrainConfig:
+        if self.keep_every is not None and self.keep_every % self.checkpoint_every:
+            raise ValueError(f"keep_every {self.keep_every} is no multiple of checkpoint_every {self.checkpoint_every}")
         return self
 
     @model_validator(mode="after")

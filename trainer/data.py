@@ -35,7 +35,7 @@ class Group:
     Times and known are of tokens, (B, T, h, w), where a clip of the group is inpainted.
 
     `captions` are the kinds of the clips' captions, "empty" where there is none or it was dropped; `fell_back`
-    where a kind was drawn that the clip does not have.
+    where a kind was drawn that the clip does not have. `pack` is the group's, among those of its rank.
     """
 
     clip_ids: list[str]
@@ -48,6 +48,7 @@ class Group:
     weight_B: Tensor
     text_BSF: Tensor
     text_bias_BS: Tensor
+    pack: int = 0
 
     def to(self, device: torch.device) -> Group:
         """Return the group with its tensors on a device."""
@@ -219,6 +220,10 @@ class TrainingData:
         left: dict[CaptionKind, float] = {kind: self.config.captions[kind] for kind in captions}
         return (weighted_choice(rng, left) if left else None), True
 
+    def texts(self, row: int) -> dict[CaptionKind, str]:
+        """Return the ids of a clip's texts by kind: those that have a weight, and that it has."""
+        return dict(self._captions[row])
+
     def likeliest_text(self, row: int) -> str:
         """Return the text that validation gives a clip: of its kind with the largest weight (the first of equals)."""
         captions = self._captions[row]
@@ -245,7 +250,8 @@ class TrainingData:
         shared_evenly(self.config, world)
         packs = self.packs(step)[rank::world]
         self.dataset.warm(row for pack in packs for row, _ in pack)
-        return [group for pack in packs for group in self.groups(pack)]
+        self.dataset.warm_texts(self.draw(row, epoch).text_id for pack in packs for row, epoch in pack)
+        return [replace(group, pack=place) for place, pack in enumerate(packs) for group in self.groups(pack)]
 
     def balance(self, step: int, ranks: int | None = None) -> dict[str, float]:
         """Return how well a step is packed.

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from trainer.attention import Attention, Segments
 from trainer.rope import rotations
@@ -194,6 +195,7 @@ class WanDit(nn.Module):
     def __init__(self, config: DitConfig) -> None:
         super().__init__()
         self.config = config
+        self.recompute = False  # whether the backward pass computes a block's activations again (not kept: less memory)
         self.patch_embedding = nn.Conv3d(config.in_channels, config.dim, config.patch_size, config.patch_size)
         self.condition_embedder = ConditionEmbedder(config)
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.num_layers)])
@@ -231,7 +233,11 @@ class WanDit(nn.Module):
         embedded_BKD, modulation_BK6D = self.condition_embedder.time(timestep_BK)
         text_BSD = self.condition_embedder.text(text_BSF)
         for block in self.blocks:
-            x_BLD = block(x_BLD, text_BSD, bias_BS, modulation_BK6D, spread, positions, pack)
+            given = x_BLD, text_BSD, bias_BS, modulation_BK6D, spread, positions, pack
+            if self.recompute and torch.is_grad_enabled():
+                x_BLD = checkpoint(block, *given, use_reentrant=False, preserve_rng_state=False)  # nothing is random
+            else:
+                x_BLD = block(*given)
         shift, scale = (self.scale_shift_table[:, None] + embedded_BKD[:, :, None]).unbind(dim=2)
         x_BLD = spread(plain_norm(x_BLD, self.config.eps), 1 + scale, shift)
         return self.proj_out(x_BLD).float()

@@ -8,18 +8,21 @@ OUT/export.json  run_key, step, sha256 of the two weight files, and how far diff
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
-from torch import nn
+from safetensors.torch import load_file, save, save_file
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from curate.errors import SpecError
-from trainer.checkpoint import Model, storing, sync_dir, synced_sha256, write_json
 from trainer.dit import DitConfig, WanDit
+from trainer.durable import storing, sync_dir, synced_sha256, write_json
+from trainer.model import Model
 from trainer.parity import parity
 from trainer.provenance import files_sha256
 from trainer.refiner import Refiner
@@ -77,6 +80,22 @@ def _write_module(folder: Path, file: str, config: dict[str, Any], module: nn.Mo
 def weights_sha256(run_dir: Path) -> str:
     """Return the sha256 over the weights of the transformer and the refiner."""
     return files_sha256([run_dir / "model" / MODEL_FILE, run_dir / "refiner" / REFINER_FILE])
+
+
+def weights_digest(model: Model, wanted: bool = True) -> str:
+    """Return what `weights_sha256` would be of a model's export, without writing it; it takes its bytes once more.
+
+    Of a sharded model every rank calls this, and those that do not want the digest keep nothing, and get "".
+    """
+    digest = hashlib.sha256()
+    for module in (model.dit, model.refiner):
+        whole: dict[str, Tensor] = {}
+        for name, value in module.state_dict().items():
+            full = value.full_tensor() if isinstance(value, DTensor) else value
+            if wanted:
+                whole[name] = full.cpu().contiguous()
+        digest.update(hashlib.sha256(save(whole)).digest())
+    return digest.hexdigest() if wanted else ""
 
 
 def verify_export(run_dir: Path, run_key: str) -> str:

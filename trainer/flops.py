@@ -8,8 +8,8 @@ import time
 import torch
 from torch import Tensor
 
-from trainer.checkpoint import Model
 from trainer.counts import Dimensions
+from trainer.model import Model
 
 # Rounds of the matmul that measures a peak; the best is the machine's.
 _ROUNDS = 5

@@ -1,37 +1,42 @@
 """A rank's training: the model, its averaged weights, the optimizer, and what a step and a validation do.
 
-Every rank has the whole model. The gradients of its packs are over the numbers of all ranks, and are added up: the step
-is that of one process, but for the order of the sums.
+Every rank has the whole model, or a share of it (sharding.py). The gradients of its packs are over the numbers of all
+ranks, and are added up: the step is that of one process, but for the order of the sums.
 
-Legend: B clips, C channels, T latent frames, H, W; K times of a clip; S words, F features.
+A pack is a pass of the model where it must be, as sharded ranks take equally many, or where it is fastest, on CUDA; on
+CPU its groups are (losses.py).
 """
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from curate.errors import RushesError
 from trainer import flow
-from trainer.checkpoint import Model, load_newest, save_checkpoint
+from trainer.checkpoint import Checkpoints
 from trainer.config import CaptionKind, TrainConfig
 from trainer.data import Group, TrainingData
-from trainer.dit import TIME_SCALE, DitConfig, WanDit, initialise
+from trainer.dit import DitConfig, WanDit, initialise
+from trainer.drawn import digest, word_sums
 from trainer.flops import measured_peak, step_flops
 from trainer.grid import CHANNELS
 from trainer.imported import load_wan
-from trainer.metrics import GRID_TIMES, channel_eigenvalues, channel_floor
-from trainer.optimizers import make_optimizers, optimizer_tensors, restore_optimizers
+from trainer.losses import group_loss, pack_loss
+from trainer.model import Model
+from trainer.optimizers import blank_states, make_optimizers, optimizer_tensors, restore_optimizers
 from trainer.provenance import EMPTY_TEXT_ID
 from trainer.ranks import Ranks
 from trainer.refiner import Refiner
+from trainer.sharding import clip_gradients, like, local, placed, put, replicas, sizes, swapped, whole
+from trainer.validation import Validation
 
 # Early averages would remember the random start: the decay grows as (1 + step) / (10 + step) up to `ema`, the usual
 # ramp. Chosen, not ablated.
@@ -47,35 +52,40 @@ class Trainer:
 
     def __init__(self, data: TrainingData, config: TrainConfig, precision: str, ranks: Ranks = _ALONE) -> None:
         self.data, self.config, self.precision, self.ranks = data, config, precision, ranks
-        self.model = build_model(data, config).to(ranks.device)
+        sharded = config.sharding == "full" and ranks.world > 1
+        full = build_model(data, config) if ranks.first else None
+        self.model = placed(full, ranks, precision, sharded=sharded)
+        del full
+        self.model.dit.recompute = config.activation_checkpointing == "full"
+        if config.compile:
+            for block in self.model.dit.blocks:
+                block.compile(dynamic=True)  # in place: names stay
+        self.packed = sharded or ranks.device.type == "cuda"
         self.names = [name for name, _ in self.model.named_parameters()]
         self.params = list(self.model.parameters())
-        ranks.copy_first(self.params)
         self.ema = [param.detach().clone() for param in self.params]
         named = dict(zip(self.names, self.params, strict=True))
         self.optimizers = make_optimizers(named, config, precision)
+        self.validation = Validation(data)
         self.done = 0
 
-    def resume(self, out_dir: Path, run_key: str) -> int:
-        """Load the newest checkpoint, if any; return the number of steps done."""
-        found = load_newest(out_dir, run_key)
-        if found is None:
-            return 0
-        self.done, parts = found
-        self.model.load_state_dict(parts["weights"], strict=True)
-        for name, average in zip(self.names, self.ema, strict=True):
-            average.copy_(parts["ema"][name])
-        restore_optimizers(self.optimizers, parts["optimizer"])
+    def resume(self, checkpoints: Checkpoints) -> int:
+        """Load the newest checkpoint, if any; return the number of steps done. All ranks together."""
+        saved = checkpoints.newest()
+        if saved is not None:
+            states = blank_states(self.optimizers, saved.names("optimizer"))
+            checkpoints.load(saved, self._parts(states))
+            restore_optimizers(self.optimizers, states)
+            self.done = saved.step
         return self.done
 
-    def save(self, out_dir: Path, run_key: str) -> None:
-        """Write a checkpoint of the steps done."""
-        parts = {
-            "weights": self.model.state_dict(),
-            "ema": dict(zip(self.names, self.ema, strict=True)),
-            "optimizer": optimizer_tensors(self.optimizers),
-        }
-        save_checkpoint(out_dir, self.done, run_key, parts, self.config.keep)
+    def save(self, checkpoints: Checkpoints) -> None:
+        """Begin to write a checkpoint of the steps done. All ranks together."""
+        checkpoints.save(self.done, self._parts(optimizer_tensors(self.optimizers)))
+
+    def _parts(self, states: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+        weights, averages = (dict(zip(self.names, tensors, strict=True)) for tensors in (self.params, self.ema))
+        return {"weights": weights, "ema": averages, "optimizer": states}
 
     def step(self, step: int, groups: list[Group] | None = None) -> dict[str, Any]:
         """Take one step (counted from 0), of groups that are made now unless given; return its log record.
@@ -86,12 +96,13 @@ class Trainer:
         rate = learning_rate(self.config, step)
         for optimizer in self.optimizers.values():
             optimizer.set_rate(rate)
-        total, norm = self.gradients(step, groups)
-        for optimizer in self.optimizers.values():
-            optimizer.step()
+        with self.ranks.computing():
+            total, norm = self.gradients(step, groups)
+            for optimizer in self.optimizers.values():
+                optimizer.step()
         decay = min(self.config.ema, (1 + step) / (_EMA_RAMP + step))
         for average, param in zip(self.ema, self.params, strict=True):
-            average.lerp_(param.detach(), 1 - decay)
+            local(average).lerp_(local(param.detach()), 1 - decay)
         return {"step": step + 1, "loss": total, "lr": rate, "grad_norm": norm, **self.counts(step, groups)}
 
     def made(self, step: int) -> list[Group]:
@@ -106,14 +117,13 @@ class Trainer:
         """
         numbers = self.ranks.total([sum(target_numbers(group) for group in groups)])[0]
         own = 0.0
-        for group in groups:
-            squares, _ = self.group_loss(self.model, group)
+        for squares in self._passes(groups):
             part = squares / max(numbers, 1.0)
             part.backward()
             own += float(part.detach())
         losses = [loss for (loss,) in self.ranks.gather([own])]
-        self.ranks.sum_gradients(self.params)
-        total, norm = sum(losses), float(torch.nn.utils.clip_grad_norm_(self.params, self.config.clip_norm))
+        self.ranks.sum_gradients(replicas(self.params))  # those of shards are added up as the backward pass goes
+        total, norm = sum(losses), clip_gradients(self.params, self.config.clip_norm)
         if not (math.isfinite(total) and math.isfinite(norm)):
             packs, world = self.data.packs(step), self.ranks.world
             ill = [rank for rank, loss in enumerate(losses) if not math.isfinite(loss)] or range(world)
@@ -121,18 +131,29 @@ class Trainer:
             raise RushesError(f"step {step + 1}: loss {total}, gradient {norm}; its clips: {', '.join(clips)}")
         return total, norm
 
+    def _passes(self, groups: list[Group]) -> Iterator[Tensor]:
+        """Yield the weighted squared errors of each forward pass; a backward pass is to be taken between two."""
+        if not self.packed:
+            for group in groups:
+                yield self.group_loss(self.model, group)[0]
+            return
+        for place in range(self.config.packs_per_step // self.ranks.world):
+            pack = [group for group in groups if group.pack == place]
+            yield pack_loss(self.model, pack, self.config.objective, self.precision, self.ranks.device)
+
     def counts(self, step: int, groups: list[Group]) -> dict[str, Any]:
         """Return what a step's log record counts, over all ranks."""
         kinds = Counter(kind for group in groups for kind in group.captions)
-        tokens, flops, fell_back, *captions = map(int, self.ranks.total([
+        tokens, flops, fell_back, *rest = map(int, self.ranks.total([
             sum(g.clean_BCTHW[:, 0].numel() for g in groups) // math.prod(self.config.dims.patch),
             sum(self.group_flops(group) for group in groups),
             sum(fell for group in groups for fell in group.fell_back),
-            *(kinds[kind] for kind in _CAPTIONS),
+            *(kinds[kind] for kind in _CAPTIONS), *word_sums(groups),
         ]))  # fmt: skip
         return {
             "tokens": tokens, "flops": flops, "fell_back": fell_back,
-            "captions": {kind: count for kind, count in sorted(zip(_CAPTIONS, captions, strict=True)) if count},
+            "captions": {kind: count for kind, count in sorted(zip(_CAPTIONS, rest, strict=False)) if count},
+            "drawn": digest(rest[len(_CAPTIONS) :]),
             **{name: round(share, 5) for name, share in self.data.balance(step).items()},
         }  # fmt: skip
 
@@ -154,42 +175,27 @@ class Trainer:
 
     def group_loss(self, model: Model, group: Group) -> tuple[Tensor, Tensor]:
         """Return the weighted squared error of a group, and the count of numbers it is over."""
-        group = group.to(self.ranks.device)
-        x_BCTHW = flow.noised(group.clean_BCTHW, group.noise_BCTHW, group.time_BT)
-        time_BK, *index = (part for part in flow.token_times(group.time_BT) if part is not None)
-        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            prediction = model(x_BCTHW, TIME_SCALE * time_BK, group.text_BSF, group.text_bias_BS, *index)
-        error = flow.velocity_error(
-            self.config.objective, prediction, group.clean_BCTHW, group.noise_BCTHW, group.time_BT
-        )
-        return flow.squared_error(error, group.known_BT, group.weight_B)
+        return group_loss(model, group.to(self.ranks.device), self.config.objective, self.precision)
 
-    @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
-        """Validate the averaged weights on the held-out clips at fixed times, with fixed noise and fixed captions.
+        """Validate the averaged weights on the held-out clips (validation.py); every rank takes its share."""
+        with self.averaged_weights() as model:
+            return self.validation.run(model, self.group_loss, self.ranks)
 
-        Every rank takes its share of the clips.
+    def averaged_weights(self) -> AbstractContextManager[Model]:
+        """Lend the model with the averaged weights in place of its own, which `ema` holds: nothing may be saved."""
+        return swapped(self.model, self.params, self.ema)
 
-        `channel_floor` is the Gaussian bound from channel covariance alone (metrics.py).
-        """
-        model, data = self.averaged(), self.data
-        curve = []
-        for moment in GRID_TIMES:
-            squares = numbers = 0.0
-            for row in data.held_out[self.ranks.rank :: self.ranks.world]:
-                part, count = self.group_loss(model, data.group([row], [0], [moment]))
-                squares, numbers = squares + float(part), numbers + float(count)
-            squares, numbers = self.ranks.total([squares, numbers])
-            curve.append(squares / max(numbers, 1.0))
-        latents = [data.normaliser.forward(data.dataset.latent(row)) for row in data.held_out]
-        floor = channel_floor(channel_eigenvalues(latents), np.array(GRID_TIMES))
-        return {"loss": float(np.mean(curve)), "curve": curve, "channel_floor": float(floor.mean())}
-
-    def averaged(self) -> Model:
-        """Return a copy of the model with the averaged weights."""
-        model = copy.deepcopy(self.model)
-        model.load_state_dict(dict(zip(self.names, self.ema, strict=True)), strict=True)
-        return model.eval()
+    def full_average(self) -> Model | None:
+        """Return a whole model with the averaged weights, on CPU, on the first rank; all must ask together."""
+        model = like(sizes(self.model)).eval() if self.ranks.first else None
+        into = dict(model.named_parameters()) if model else {}
+        for name, average in zip(self.names, self.ema, strict=True):
+            with self.ranks.computing():
+                value = whole(average)
+            if model:
+                put(into[name], value)
+        return model
 
 
 def build_model(data: TrainingData, config: TrainConfig) -> Model:

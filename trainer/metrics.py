@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import resource
 import time
 
 import numpy as np
@@ -14,6 +16,8 @@ GRID_TIMES = tuple((i + 0.5) / 8 for i in range(8))
 _PROBE_ROWS, _PROBE_IN, _PROBE_OUT, _PROBE_ROUNDS = 768, 256, 1024, 8
 # bf16 costs accuracy, so it must pay: below this speed-up fp32 is taken.
 _WORTHWHILE = 1.2
+# Numbers of a table of variances by times that is made at once.
+_AT_ONCE = 1 << 22
 
 
 def gaussian_velocity(x: Tensor, time: Tensor | float, std: float) -> Tensor:
@@ -22,25 +26,23 @@ def gaussian_velocity(x: Tensor, time: Tensor | float, std: float) -> Tensor:
     return x * (time - (1 - time) * variance) / ((1 - time) ** 2 * variance + time**2)
 
 
-def channel_floor(eigenvalues: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Return, for each time, the Gaussian bound from channel covariance alone: a mean squared error per number.
+def gaussian_floor(variances: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return, for each time, the least mean squared error of a velocity for independent numbers of these variances.
 
-    It is that of the best velocity linear in the channels of one latent place, whose covariance has these
-    `eigenvalues`. A linear denoiser that also looks around does better, so a model above this has learned no more
-    than how channels vary together, and one below it may still be linear. Integrated over uniform times it is
-    pi / 2 * mean(sqrt(eigenvalues)).
+    It is reached by a velocity linear in each, and by no other where the numbers are Gaussian. Which directions they
+    lie along says what the denoiser knows (floors.py). Integrated over uniform times it is pi / 2 * mean(sqrt).
     """
-    spread = np.maximum(np.asarray(eigenvalues, np.float64), 0.0)[:, None]
-    time = np.asarray(times, np.float64)[None, :]
-    return (spread / ((1 - time) ** 2 * spread + time**2)).mean(axis=0)
+    spread = np.maximum(np.asarray(variances, np.float64), 0.0).reshape(-1, 1)
+    times = np.asarray(times, np.float64)
+    parts = np.array_split(times, max(1, math.ceil(spread.size * times.size / _AT_ONCE)))
+    return np.concatenate([(spread / ((1 - part) ** 2 * spread + part**2)).mean(axis=0) for part in parts])
 
 
-def channel_eigenvalues(clips_CTHW: list[np.ndarray]) -> np.ndarray:
-    """Return the eigenvalues of the covariance between channels at one latent place, over all clips."""
-    values = np.concatenate([clip.reshape(clip.shape[0], -1) for clip in clips_CTHW], axis=1)
-    if values.shape[1] < 2:
-        return np.zeros(values.shape[0])
-    return np.linalg.eigvalsh(np.cov(values.astype(np.float64)))
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes held so far: by torch on a CUDA device, else by the process, with its files' pages."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # KiB on Linux
 
 
 def faster_precision() -> str:

@@ -4,6 +4,10 @@ Every direction of a weight matrix then moves equally far, the rare ones too. Th
 (Liu et al. 2025), so one learning rate serves both. It is torch.optim.Muon with `match_rms_adamw`, which works in
 bfloat16 and one matrix at a time; here matrices of equal shape are orthogonalised in one batch, in the precision of
 the run: without bfloat16 instructions a CPU would take many times as long.
+
+Matrices that are sharded by rows (sharding.py) are dealt out: each rank gets whole ones from the others, a share of
+those of a shape, and sends every rank its rows of the directions. So each is made orthogonal once, and a step sends
+every matrix twice, in the precision of the orthogonalisation.
 """
 
 from __future__ import annotations
@@ -13,7 +17,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.tensor import DTensor
+from torch.nn import functional as F
 
 # Quintic Newton-Schulz: five rounds bring singular values from [0.002, 1] into about [0.7, 1.2].
 _ROUNDS, _A, _B, _C = 5, 3.4445, -4.7750, 2.0315
@@ -53,12 +60,17 @@ class Muon(torch.optim.Optimizer):
             state = self.state[param]
             if "momentum" not in state:
                 state["momentum"] = torch.zeros_like(param)
-            state["momentum"].lerp_(param.grad, 1 - group["momentum"])
-            moved.append(param.grad.lerp(state["momentum"], group["momentum"]))
-        directions = orthogonalised(torch.stack(moved).to(self.dtype))
-        size = group["lr"] * _ADAMW_RMS * max(params[0].shape) ** 0.5
+            grad, momentum = _local(param.grad), _local(state["momentum"])
+            momentum.lerp_(grad, 1 - group["momentum"])
+            moved.append(grad.lerp(momentum, group["momentum"]))
+        stacked, first = torch.stack(moved).to(self.dtype), params[0]
+        if isinstance(first, DTensor):
+            directions = orthogonalised_shards(stacked, first.shape[0], first.device_mesh.get_group())
+        else:
+            directions = orthogonalised(stacked)
+        size = group["lr"] * _ADAMW_RMS * max(first.shape) ** 0.5
         for param, direction in zip(params, directions, strict=True):
-            param.mul_(1 - group["lr"] * group["weight_decay"]).add_(direction, alpha=-size)
+            _local(param).mul_(1 - group["lr"] * group["weight_decay"]).add_(direction, alpha=-size)
 
 
 def orthogonalised(matrices_NRC: Tensor) -> Tensor:
@@ -70,3 +82,32 @@ def orthogonalised(matrices_NRC: Tensor) -> Tensor:
         gram = torch.bmm(x, x.transpose(1, 2))
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
     return x.transpose(1, 2) if tall else x
+
+
+def orthogonalised_shards(shards_NrC: Tensor, rows: int, group: dist.ProcessGroup) -> Tensor:
+    """`orthogonalised` of matrices of which each rank has the rows that `torch.chunk` deals it; returns these rows.
+
+    All ranks of the group call it, with the same N and columns.
+    """
+    count, own, columns = shards_NrC.shape
+    world = dist.get_world_size(group)
+    share, chunk = -(-count // world), -(-rows // world)
+    # All have as many matrices and rows; what is not there is zero.
+    padded = F.pad(shards_NrC, (0, 0, 0, chunk - own, 0, share * world - count))
+    sent = padded.view(world, share, chunk, columns)
+    mine = _exchanged(sent, group).transpose(0, 1).reshape(share, world * chunk, columns)[:, :rows]
+    directions = F.pad(orthogonalised(mine), (0, 0, 0, world * chunk - rows))
+    back = _exchanged(directions.view(share, world, chunk, columns).transpose(0, 1), group)
+    return back.view(world * share, chunk, columns)[:count, :own]
+
+
+def _exchanged(blocks: Tensor, group: dist.ProcessGroup) -> Tensor:
+    """Send the r-th block to rank r; return the blocks that were sent here, by sender."""
+    sent = blocks.contiguous()
+    received = torch.empty_like(sent)
+    dist.all_to_all_single(received, sent, group=group)
+    return received
+
+
+def _local(tensor: Tensor) -> Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor

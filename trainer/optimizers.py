@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from trainer.config import TrainConfig
 from trainer.muon import Muon
 
 # A second-moment memory of 100 steps, for runs of hundreds or thousands of steps. Chosen, not ablated.
 _BETAS = (0.9, 0.99)
+_FIELDS = {"adamw": ("step", "exp_avg", "exp_avg_sq"), "muon": ("momentum",)}
 # Input and output maps are not hidden matrices: their rows are channels with meanings and sizes of their own.
 _NOT_HIDDEN = ("patch_embedding", "proj_out", "refiner.project", "time_embedder.linear_1")
 
@@ -48,13 +51,15 @@ def make_optimizers(
     ]  # fmt: skip
     rest = [name for name in named if name not in set(hidden)]
     maps = [name for name in rest if named[name].ndim > 1 and named[name].shape[0] > 1]
-    scales = [name for name in rest if name not in set(maps)]
+    # What is sharded and what is not cannot be moved in one fused call.
+    scales = [name for name in rest if name not in set(maps) and not isinstance(named[name], DTensor)]
+    shards = [name for name in rest if name not in set(maps + scales)]
     groups: list[dict[str, Any]] = [
-        {"params": [named[name] for name in maps], "weight_decay": config.weight_decay},
-        {"params": [named[name] for name in scales], "weight_decay": 0.0},
+        {"params": [named[name] for name in names], "weight_decay": decay}
+        for names, decay in ((maps, config.weight_decay), (scales, 0.0), (shards, 0.0))
     ]
     adamw = torch.optim.AdamW(groups, lr=config.lr, betas=_BETAS, fused=True)
-    made = {"adamw": NamedOptimizer(adamw, maps + scales)}
+    made = {"adamw": NamedOptimizer(adamw, maps + scales + shards)}
     if hidden:
         dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         muon = Muon([named[name] for name in hidden], config.lr, weight_decay=config.weight_decay, dtype=dtype)
@@ -68,6 +73,21 @@ def optimizer_tensors(optimizers: dict[str, NamedOptimizer]) -> dict[str, Tensor
     for kind, made in optimizers.items():
         for number, entry in made.optimizer.state_dict()["state"].items():
             tensors |= {f"{kind}/{made.names[number]}/{field}": value for field, value in entry.items()}
+    return tensors
+
+
+def blank_states(optimizers: dict[str, NamedOptimizer], names: Iterable[str]) -> dict[str, Tensor]:
+    """Return zeros for the whole states of the parameters that these names (of `optimizer_tensors`) are about.
+
+    A parameter that no step has used yet has no state; names of none of the optimizers' parameters are passed over.
+    """
+    with_state, tensors = {name.rpartition("/")[0] for name in names}, {}
+    for kind, made in optimizers.items():
+        params = [param for group in made.optimizer.param_groups for param in group["params"]]
+        for name, param in zip(made.names, params, strict=True):
+            for field in _FIELDS[kind] if f"{kind}/{name}" in with_state else ():
+                blank = torch.zeros((), device=param.device) if field == "step" else torch.zeros_like(param.detach())
+                tensors[f"{kind}/{name}/{field}"] = blank
     return tensors
 
 

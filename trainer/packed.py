@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from trainer.attention import Segments
-from trainer.checkpoint import Model
 from trainer.dit import Spread, WanDit
 from trainer.flow import token_times
 from trainer.grid import with_coordinates
 from trainer.rope import rotations
+
+if TYPE_CHECKING:
+    from trainer.model import Model
 
 
 @dataclass(frozen=True)

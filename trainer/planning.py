@@ -1,14 +1,13 @@
 """What a training run will take: disk, tokens, operations, hours and memory, before it begins. Pure, and no torch.
 
-Exact from the dimensions: parameters, optimizer states, checkpoints, operations. Estimated: activations (see
-`activation_bytes`) and hours (an assumed share of a GPU's published rate). A rank holds everything: nothing is sharded.
+Exact from the dimensions: parameters, optimizer states, checkpoints, operations. Estimated: a part of the memory
+(memory.py), and hours (an assumed share of a GPU's published rate).
 Legend: N clips, C channels, T latent frames, H, W; L tokens, S words, D width.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,11 +15,10 @@ import numpy as np
 
 from trainer.config import TrainConfig
 from trainer.counts import Dimensions, dimensions
+from trainer.memory import Passes, memory_of_rank, optimizer_bytes
 from trainer.mixture import DRAWN, column_weights, stage_weights
 from trainer.schedule import Clips, Schedule, stages_of
 
-# Up to this many scores a head, attention holds them for the backward pass (attention.PLAIN_ATTENTION_SCORES).
-PLAIN_ATTENTION_SCORES = 512 * 512
 QUANTILES = (0, 5, 50, 95, 100)
 
 
@@ -91,7 +89,7 @@ def forecast(config: TrainConfig, data: Material, hardware: Hardware) -> dict[st
     warnings = _fit_warnings(config, hardware, fits)
     stages: list[dict[str, Any]] = []
     if fits.any():
-        stages = _stages(config, dims, data, tokens_N, fits)
+        stages = _stages(config, dims, data, tokens_N, fits, hardware.count)
     else:
         warnings.append("no clip is left to train on")
     flops = sum(stage["flops"] for stage in stages)
@@ -146,83 +144,19 @@ def _disk(config: TrainConfig, dims: Dimensions, data: Material) -> dict[str, An
     """
     latents = 2 * int(data.shapes_N4.prod(axis=1).sum())
     saves = -(-config.steps // config.checkpoint_every)
+    newest = [min(number * config.checkpoint_every, config.steps) for number in range(saves, 0, -1)[: config.keep]]
+    for_ever = range(config.keep_every, config.steps + 1, config.keep_every) if config.keep_every else range(0)
+    kept = len(newest) + len(for_ever) - sum(step in for_ever for step in newest)
     one = 2 * 4 * dims.parameters + optimizer_bytes(dims, config.optimizer)
     return {
         "latents": latents, "texts": data.text_bytes, "copies": 2, "checkpoint": one,
-        "checkpoints_kept": min(saves, config.keep), "checkpoints": min(saves, config.keep + 1) * one,
+        "checkpoints_kept": kept, "checkpoints": min(saves, kept + 1) * one,
         "model": 4 * dims.parameters,
     }  # fmt: skip
 
 
-def optimizer_bytes(dims: Dimensions, optimizer: str) -> int:
-    """Return the bytes of the optimizers' states, float32: one a number for Muon, two for AdamW and its step count."""
-    total = 0
-    for (kind, shape), count in dims.tensors().items():
-        muon = optimizer == "muon" and kind == "hidden"
-        total += count * (4 * math.prod(shape) if muon else 8 * math.prod(shape) + 4)
-    return total
-
-
-def optimizer_work_bytes(dims: Dimensions, optimizer: str, half: bool) -> int:
-    """Return an estimate of what Muon holds beside its states while it moves the largest set of equal matrices.
-
-    Their updates in float32, and in the run's precision the stack, the old and new iterate, and three Gram matrices.
-    """
-    if optimizer != "muon":
-        return 0
-    size, most = 2 if half else 4, 0
-    same: Counter[tuple[int, ...]] = Counter()
-    for (kind, shape), count in dims.tensors().items():
-        if kind == "hidden":
-            same[shape] += count
-    for shape, count in same.items():
-        rows, columns = shape
-        gram = min(rows, columns) ** 2
-        most = max(most, count * (rows * columns * (4 + 3 * size) + 3 * gram * size))
-    return most
-
-
-def activation_bytes(dims: Dimensions, tokens: int, clips: int, words: int, half: bool) -> int:
-    """Return an estimate of what the forward pass keeps for the backward one, for `clips` clips of L tokens each.
-
-    Counted from Block.forward, in numbers a token: of width D in float32 the residual stream (3), plain norms (2),
-    queries and keys in their norms (6) and gated branches (2), in the run's precision 12 more; of the MLP's width 2.
-    Of a word's keys and values 7 D. Attention keeps its scores where there are few (twice in half precision), and
-    else nothing. Nothing is computed again (no checkpointing).
-    """
-    low = 2 if half else 4
-    a_token = dims.dim * (13 * 4 + 12 * low) + 2 * dims.ffn_dim * low
-    a_word = dims.dim * (3 * 4 + 4 * low)
-    heads_scores = 0
-    for keys in (tokens, words):
-        if tokens * keys <= PLAIN_ATTENTION_SCORES:
-            heads_scores += tokens * keys * (4 + 2 if half else 4)
-    block = tokens * a_token + words * a_word + heads_scores * dims.heads
-    ends = tokens * (dims.in_channels + 3 * dims.out_channels) * dims.patch * 4 + 4 * tokens * dims.dim * 4
-    return clips * (dims.layers * block + ends)
-
-
-def _memory(config: TrainConfig, dims: Dimensions, groups: list[tuple[int, int]], words: int) -> dict[str, int]:
-    """Return the bytes of one rank's memory; groups are (clips, tokens of each), of which one is held at a time.
-
-    The weights are float32 and their own master copy; with bf16, casts of them live as long as the activations.
-    """
-    half, count = config.precision != "fp32", dims.parameters
-    steady = {
-        "weights": 4 * count, "ema": 4 * count, "gradients": 4 * count,
-        "optimizer": optimizer_bytes(dims, config.optimizer),
-    }  # fmt: skip
-    casts = 2 * count if half else 0
-    active = max((activation_bytes(dims, tokens, clips, words, half) for clips, tokens in groups), default=0)
-    work = optimizer_work_bytes(dims, config.optimizer, half)
-    return {
-        **steady, "casts": casts, "activations": active, "optimizer_work": work,
-        "peak": sum(steady.values()) + max(casts + active, work),
-    }  # fmt: skip
-
-
 def _stages(
-    config: TrainConfig, dims: Dimensions, data: Material, tokens_N: np.ndarray, fits: np.ndarray
+    config: TrainConfig, dims: Dimensions, data: Material, tokens_N: np.ndarray, fits: np.ndarray, world: int
 ) -> list[dict[str, Any]]:
     """Return tokens, operations and memory of each stage of the curriculum, by what it is expected to draw."""
     count = len(tokens_N)
@@ -241,35 +175,29 @@ def _stages(
         epochs = stage.steps / a_epoch
         tokens = float((weights * tokens_N).sum())
         drawn = [place for place, fate in enumerate(fates) if fate == DRAWN and weights[place] > 0]
-        groups = _groups(config, data.shapes_N4[drawn], tokens_N[drawn], weights[drawn], a_epoch)
+        passes = _passes(config, tokens_N[drawn], weights[drawn], a_epoch)
         a_step = float(weights.sum()) / a_epoch
         found.append({
             "steps": stage.steps, "clips": len(drawn), "epochs": epochs, "steps_per_epoch": a_epoch,
             "clips_per_step": a_step, "tokens_per_step": tokens / a_epoch, "tokens": round(tokens * epochs),
             "flops": round(float((weights * price[grid_of]).sum()) * epochs),
-            "memory": _memory(config, dims, groups, words),
+            "memory": memory_of_rank(config, dims, passes, words, world),
             "warnings": _stage_warnings(f"stage {number + 1}: " if len(made) > 1 else "", len(drawn), a_step, epochs),
         })  # fmt: skip
     return found
 
 
-def _groups(
-    config: TrainConfig, shapes_N4: np.ndarray, tokens_N: np.ndarray, weights_N: np.ndarray, a_epoch: float
-) -> list[tuple[int, int]]:
-    """Return, for each shape, the most clips of it that one pack may hold, and the tokens of each.
+def _passes(config: TrainConfig, tokens_N: np.ndarray, weights_N: np.ndarray, a_epoch: float) -> Passes:
+    """Return what a pack may hold, which on a GPU is one pass.
 
-    By tokens: as many as fit, and not more than a window of the epoch has. By clips: all of a pack's, at worst.
+    By tokens: as many as fit, and not more than a window of the epoch has. By clips: all of the largest, at worst.
     """
-    found = []
-    for shape in np.unique(shapes_N4, axis=0):
-        there = (shapes_N4 == shape).all(axis=1)
-        tokens = int(tokens_N[there][0])
-        if config.tokens_per_pack is not None:
-            visits = math.ceil(float(weights_N[there].sum()) * max(1.0, 1 / a_epoch))
-            found.append((max(1, min(config.tokens_per_pack // tokens, visits)), tokens))
-        else:
-            found.append((-(-(config.batch or 1) // config.packs_per_step), tokens))
-    return found
+    visits = {
+        int(tokens): math.ceil(float(weights_N[tokens_N == tokens].sum()) * max(1.0, 1 / a_epoch))
+        for tokens in np.unique(tokens_N)
+    }
+    clips = None if config.batch is None else -(-config.batch // config.packs_per_step)
+    return Passes(visits, clips, config.tokens_per_pack)
 
 
 def _stage_warnings(name: str, clips: int, a_step: float, epochs: float) -> list[str]:

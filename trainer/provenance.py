@@ -61,5 +61,6 @@ def sample_card(run: dict[str, Any], model_sha256: str, request: dict[str, Any])
         "data_receipt": run["receipt_digest"],
         "unscreened": run["unscreened"],
         "uncalibrated": run["uncalibrated"],
+        **({"trained_steps": run["trained_steps"]} if "trained_steps" in run else {}),  # made while it is trained
         **{key: request[key] for key in ("prompt", "task", "seed", "steps", "guidance", "solver", "shift")},
     }

@@ -1,8 +1,9 @@
 """The processes of one run: who this one is among them, and what they tell each other.
 
-`torchrun` starts a process a device and gives each its place in the environment. Every rank holds the whole model and
-takes its own packs of a step (data.py); what they add up is in `Trainer.step`. DistributedDataParallel is not used: it
-wants as many backward passes of every rank, and a rank may have many groups in its packs, or none.
+`torchrun` starts a process a device and gives each its place in the environment. Every rank holds the whole model, or
+a share of it (sharding.py), and takes its own packs of a step (data.py); what they add up is in `Trainer.gradients`.
+DistributedDataParallel is not used: it wants as many backward passes of every rank, and without sharding a rank may
+have many groups in its packs, or none.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from curate.errors import SpecError, StageCrashed
 
 # How long a rank waits for one that has not come yet, or does not answer: it may be writing a checkpoint. That another
 # one has ended is noticed at once on CPU; elsewhere torchrun ends this one.
-_PATIENCE = timedelta(minutes=30)
+PATIENCE = timedelta(minutes=30)
+
+# Numbers of a message of gradients: 64 MiB in float32, more would only take memory.
+_BUCKET = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,17 @@ class Ranks:
         used = torch.tensor([float(param.grad is not None) for param in params], device=self.device)
         with self._together():
             dist.all_reduce(used)
-            waiting = []
+            bucket, numbers = [], 0
             for param, ranks in zip(params, used.tolist(), strict=True):
-                if ranks:
-                    param.grad = torch.zeros_like(param) if param.grad is None else param.grad
-                    waiting.append(dist.all_reduce(param.grad, async_op=True))
-            for work in waiting:
-                if work is not None:
-                    work.wait()
+                if not ranks:
+                    continue
+                param.grad = torch.zeros_like(param) if param.grad is None else param.grad
+                if bucket and numbers + param.numel() > _BUCKET:
+                    _sum(bucket)
+                    bucket, numbers = [], 0
+                bucket.append(param.grad)
+                numbers += param.numel()
+            _sum(bucket)
 
     def copy_first(self, tensors: Sequence[Tensor]) -> None:
         """Give the first rank's numbers to all, in place."""
@@ -95,24 +102,36 @@ class Ranks:
         self.gather([0.0])
 
     @contextmanager
-    def first_alone(self) -> Iterator[None]:
-        """The first rank runs the body, then the others: for what may change files that all read."""
-        if not self.first:
-            self.wait()
-        yield
-        if self.first:
-            self.wait()
+    def computing(self) -> Iterator[None]:
+        """For what torch itself says to other ranks in the midst of computing (sharding.py)."""
+        with self._together(alone=False):
+            yield
 
     @contextmanager
-    def _together(self) -> Iterator[None]:
+    def _together(self, *, alone: bool = True) -> Iterator[None]:
+        """Tell that another rank is lost; not `alone`: there may be other errors, such as of memory."""
         try:
             yield
         except RuntimeError as error:
+            if not (alone or isinstance(error, dist.DistError) or "gloo" in str(error)):
+                raise
             raise StageCrashed(
                 "ranks:lost",
                 f"rank {self.rank} of {self.world} cannot go on, since another one has ended or does not answer; its"
                 f" own message says why, and the run goes on from its last checkpoint ({str(error).splitlines()[0]})",
             ) from error
+
+
+def _sum(tensors: list[Tensor]) -> None:
+    """Add up tensors of one type over all ranks in one message, in place."""
+    if len(tensors) < 2:
+        for tensor in tensors:
+            dist.all_reduce(tensor)
+        return
+    flat = torch.cat([tensor.flatten() for tensor in tensors])
+    dist.all_reduce(flat)
+    for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(total.view_as(tensor))
 
 
 def label() -> str:
@@ -140,7 +159,7 @@ def joined() -> Iterator[Ranks]:
         return
     try:
         rank = int(os.environ["RANK"])
-        dist.init_process_group("nccl" if cuda else "gloo", timeout=_PATIENCE, rank=rank, world_size=world)
+        dist.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE, rank=rank, world_size=world)
     except (KeyError, ValueError) as error:
         raise SpecError(f"WORLD_SIZE is {world}, but the rest of torchrun's environment is not there ({error}): launch"
                         " with torchrun, or unset WORLD_SIZE") from error  # fmt: skip

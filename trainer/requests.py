@@ -109,19 +109,38 @@ class SampleConfig(Frozen):
     threads: Annotated[int, Field(ge=0)] = 0
 
 
-def read_requests(prompts: list[str | SampleRequest] | str, base: Path | None = None) -> list[SampleRequest]:
+class SamplesConfig(SampleConfig):
+    """Samples of the averaged weights that a training run makes as it goes, every so many steps and at its end.
+
+    Keys and defaults are those of SampleConfig, but for `threads`: the run's are used.
+    """
+
+    every: Positive
+
+    @model_validator(mode="after")
+    def _some(self) -> SamplesConfig:
+        if self.prompts in ([], ""):
+            raise ValueError("samples: `prompts` is empty: say what to make")
+        if self.threads:
+            raise ValueError("samples: they are made with the run's own `train: threads`")
+        return self
+
+
+def read_requests(
+    prompts: list[str | SampleRequest] | str, base: Path | None = None, key: str = "sample"
+) -> list[SampleRequest]:
     """Return the requests of `SampleConfig.prompts`; a file's inputs are relative to it, inline ones to `base`.
 
-    Raises SpecError that names the file and the line, or the input that is not there.
+    `key` is where the spec has them. Raises SpecError that names the file and the line, or the input that is not there.
     """
     if not isinstance(prompts, str):
         requests = [SampleRequest(prompt=p) if isinstance(p, str) else p for p in prompts]
-        return [_resolved(request, base, f"sample.prompts.{place}") for place, request in enumerate(requests)]
+        return [_resolved(request, base, f"{key}.prompts.{place}") for place, request in enumerate(requests)]
     path = Path(prompts) if base is None else base / prompts
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"sample.prompts: cannot read {path}: {error}") from error
+        raise SpecError(f"{key}.prompts: cannot read {path}: {error}") from error
     requests = []
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -31,19 +31,22 @@ from curate.codecs.bf16 import bf16_from_float32, float32_from_bf16
 from curate.errors import RushesError, SpecError, StorageError
 from curate.media.writer import write_image, write_mp4
 from trainer import flow
-from trainer.checkpoint import Model, storing
 from trainer.conditioning import stack
 from trainer.config import SampleConfig, SampleRequest, read_config, read_requests
 from trainer.data import pad_text
 from trainer.dit import TIME_SCALE
+from trainer.durable import storing
 from trainer.exported import load_model, verify_export
 from trainer.inputs import FrameReader, Job, opencv_frames, plan_job
+from trainer.model import Model
 from trainer.normaliser import Normaliser
 from trainer.provenance import sample_card
+from trainer.sheet import Sheet
 from trainer.sizes import read_shift, shift_at
 from trainer.solvers import solve
 
-_OURS = re.compile(r"\d{3,}\.(mp4|png)|prompts\.jsonl")
+SHEET = "sheet.png"  # beside samples that a training run makes (watching.py)
+_OURS = re.compile(r"\d{3,}\.(mp4|png)|prompts\.jsonl|sheet\.png")
 
 OnSample = Callable[[dict[str, Any]], None]
 
@@ -66,14 +69,23 @@ class Run:
         except (OSError, ValueError) as error:
             raise SpecError(f"{run_dir} is no training run (run.json: {error})") from error
         sha256 = verify_export(run_dir, card["run_key"])
-        model = load_model(run_dir)
+        return cls.of(card, load_model(run_dir), sha256, str(run_dir))
+
+    @classmethod
+    def of(cls, card: dict[str, Any], model: Model, sha256: str, name: str) -> Run:
+        """Make a run of its card and a model. Raises SpecError when its codec or encoder is not the one of its data."""
         codec = latent_codec(card["codec"]["name"], **card["codec"]["params"])
         encoder = text_encoder(card["text_encoder"]["name"], **card["text_encoder"]["params"])
         for kind, part in (("codec", codec), ("text_encoder", encoder)):
             if part.fingerprint != card[kind]["fingerprint"]:
                 trained = card[kind]["fingerprint"]
-                raise SpecError(f"{run_dir} was trained with the {kind} {trained}, this is {part.fingerprint}")
+                raise SpecError(f"{name} was trained with the {kind} {trained}, this is {part.fingerprint}")
         return cls({**card, "patch": model.dit.config.patch_size}, model, sha256, codec, encoder)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
 
 
 def sample(
@@ -92,20 +104,47 @@ def sample(
     if config.threads:
         torch.set_num_threads(config.threads)
     run = Run.open(Path(run_dir))
+    jobs = plan_jobs(run, requests, config, read)
+    return write_samples(run, jobs, denoised(run, jobs, config), Path(out_dir), config, on_sample)
+
+
+def plan_jobs(
+    run: Run, requests: Iterable[SampleRequest | str], config: SampleConfig, read: FrameReader = opencv_frames
+) -> list[Job]:
+    """Make all requests definite. Raises SpecError on one that cannot be, InputRejected on unreadable inputs."""
     wanted = [SampleRequest(prompt=r) if isinstance(r, str) else r for r in requests]
-    jobs = [plan_job(request, place, config, run.card, run.codec, read) for place, request in enumerate(wanted)]
-    with _replacing(Path(out_dir)) as work:
+    return [plan_job(request, place, config, run.card, run.codec, read) for place, request in enumerate(wanted)]
+
+
+def denoised(run: Run, jobs: list[Job], config: SampleConfig) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the place and the latent (C, T, H, W) of each job, batch by batch."""
+    for places in _batches(jobs, config.batch):
+        yield from zip(places, denoise(run, [jobs[place] for place in places], config), strict=True)
+
+
+def write_samples(
+    run: Run, jobs: list[Job], made: Iterable[tuple[int, np.ndarray]], out_dir: Path, config: SampleConfig,
+    on_sample: OnSample | None = None, sheet: Sheet | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Decode and write what was made of the jobs; returns the lines of prompts.jsonl, in the order asked.
+
+    `out_dir` is replaced as a whole; a `sheet` of the samples is written with them.
+    """
+    with _replacing(out_dir) as work:
         lines: dict[int, dict[str, Any]] = {}
-        for places in _batches(jobs, config.batch):
-            latents = denoise(run, [jobs[place] for place in places], config)
-            for place, latent_CTHW in zip(places, latents, strict=True):
-                lines[place] = _write(work, place, len(jobs), jobs[place], latent_CTHW, run, config)
-                if on_sample is not None:
-                    on_sample(lines[place])
+        for place, latent_CTHW in made:
+            frames = to_frames(run.codec.decode(latent_CTHW[None])[0])
+            lines[place] = _write(work, place, len(jobs), jobs[place], frames, run, config)
+            if sheet is not None:
+                sheet.add(place, jobs[place].request.prompt, frames)
+            if on_sample is not None:
+                on_sample(lines[place])
         ordered = [lines[place] for place in range(len(jobs))]
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in ordered)
         with storing(work / "prompts.jsonl"):
             (work / "prompts.jsonl").write_text(text, encoding="utf-8")
+        if sheet is not None:
+            sheet.write(work / SHEET, _card(run, ordered, config))
     return ordered
 
 
@@ -146,13 +185,15 @@ def denoise(run: Run, jobs: list[Job], config: SampleConfig) -> np.ndarray:
     What is known is bitwise what it was at every step, and stands at time 0. Guidance 1 is the conditional
     prediction alone, 0 the unconditional (the true empty text). All jobs must be of one shape.
     """
-    clean = torch.from_numpy(np.stack([job.clean_CTHW for job in jobs]))
-    noise = torch.from_numpy(np.stack([job.noise_CTHW for job in jobs]))
-    known_BT = torch.from_numpy(stack([job.known_T for job in jobs]))
+    device = run.device
+    clean = torch.from_numpy(np.stack([job.clean_CTHW for job in jobs])).to(device)
+    noise = torch.from_numpy(np.stack([job.noise_CTHW for job in jobs])).to(device)
+    known_BT = torch.from_numpy(stack([job.known_T for job in jobs])).to(device)
     known = flow.over_latent(known_BT, clean)
     prompts = [job.request.prompt for job in jobs]
     shift = read_shift(run.card["config"]["shift"]) if config.shift is None else config.shift
-    texts = _guidance_texts(run.encoder, prompts, config.guidance)
+    text, bias = _guidance_texts(run.encoder, prompts, config.guidance)
+    texts = text.to(device), bias.to(device)
 
     def velocity(x: Tensor, now: float) -> Tensor:
         return _guided(run, x, torch.where(known_BT, 0.0, now).float(), texts, config)
@@ -163,7 +204,7 @@ def denoise(run: Run, jobs: list[Job], config: SampleConfig) -> np.ndarray:
     tokens = clean[0, 0].numel() // math.prod(run.card["patch"])
     times = flow.solver_times(config.steps, shift_at(shift, tokens))
     x = solve(velocity, pin(noise), times, config.solver, pin, ask_at_zero=False)
-    return Normaliser.from_run(run.card).inverse(x.numpy())
+    return Normaliser.from_run(run.card).inverse(x.cpu().numpy())
 
 
 def _guidance_texts(encoder: TextEncoder, prompts: list[str], guidance: float) -> tuple[Tensor, Tensor]:
@@ -182,7 +223,7 @@ def _guided(run: Run, x: Tensor, time_BT: Tensor, texts: tuple[Tensor, Tensor], 
     copies = len(text) // len(x)
     many_x, many_time = torch.cat([x] * copies), torch.cat([time_BT] * copies)
     time_BK, *index = (part for part in flow.token_times(many_time) if part is not None)
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         prediction = run.model(many_x, TIME_SCALE * time_BK, text, bias, *index)
     velocity = flow.velocity(run.card["config"]["objective"], prediction, many_x, many_time)
     if copies == 1:
@@ -197,14 +238,20 @@ def to_frames(pixels_CTHW: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(levels.astype(np.uint8).transpose(1, 2, 3, 0))
 
 
-def _write(
-    out_dir: Path, place: int, count: int, job: Job, latent_CTHW: np.ndarray, run: Run, config: SampleConfig
-) -> dict[str, Any]:
-    """Decode and write one clip (an image when it has one frame); returns its line."""
-    frames = to_frames(run.codec.decode(latent_CTHW[None])[0])
-    request = {"prompt": job.request.prompt, "task": job.request.task, "seed": job.seed}
+def _card(run: Run, requests: list[dict[str, Any]], config: SampleConfig) -> dict[str, Any]:
+    """Return the provenance of a file; of several samples it lists the prompts, tasks and seeds."""
+    asked = {key: [request[key] for request in requests] for key in ("prompt", "task", "seed")}
+    said = {key: values[0] if len(requests) == 1 else values for key, values in asked.items()}
     how = config.model_dump(mode="json", include={"steps", "guidance", "solver", "shift"})
-    card = sample_card(run.card, run.model_sha256, {**request, **how})
+    return sample_card(run.card, run.model_sha256, {**said, **how})
+
+
+def _write(
+    out_dir: Path, place: int, count: int, job: Job, frames: np.ndarray, run: Run, config: SampleConfig
+) -> dict[str, Any]:
+    """Write one clip (an image when it has one frame); returns its line."""
+    request = {"prompt": job.request.prompt, "task": job.request.task, "seed": job.seed}
+    card = _card(run, [request], config)
     # Three digits as promised, more when there are more than a thousand, so that names sort in the order asked.
     stem = f"{place:0{max(3, len(str(count - 1)))}d}"
     path = out_dir / (f"{stem}.png" if job.request.still else f"{stem}.mp4")

@@ -4,7 +4,8 @@ On several devices: `torchrun --nproc-per-node 2 -m trainer.train ...`. The firs
 
     OUT/run.json        config, dataset digest, codec, text encoder, latent statistics: what sampling needs
     OUT/clips.jsonl     a line a clip of the dataset: trained, held_out, or why it is neither
-    OUT/log.jsonl       a line a step; OUT/eval.jsonl a line a validation
+    OUT/log.jsonl       a line a step; OUT/eval.jsonl a line a validation (validation.py)
+    OUT/samples, tensorboard  see watching.py
     OUT/checkpoints/    see checkpoint.py; a run goes on from the newest by itself
     OUT/model, refiner  the averaged weights, written at the end; OUT/export.json says of which run and step
 
@@ -33,19 +34,23 @@ from curate.dataset.reader import Dataset
 from curate.dataset.receipts import uncalibrated_categories, unscreened_categories, verify_receipt
 from curate.errors import RushesError, SpecError, StorageError, UnscreenedData
 from trainer.ahead import Ahead
-from trainer.checkpoint import storing, write_json
+from trainer.checkpoint import Checkpoints
 from trainer.config import SCHEDULING, TrainConfig, read_config
 from trainer.data import TrainingData, shared_evenly
+from trainer.durable import storing, write_json
 from trainer.exported import export_model, is_exported
+from trainer.logs import append, truncate_log, write_lines
 from trainer.loop import Trainer
-from trainer.metrics import faster_precision
+from trainer.metrics import faster_precision, peak_memory
 from trainer.provenance import fingerprint, init_sha256
 from trainer.ranks import Ranks, joined, label
+from trainer.watching import Watch
 
 # How often the command line says where it is.
 _REPORT_S = 10.0
 
 OnStep = Callable[[dict[str, Any]], None]
+Stop = Callable[[], int | None]
 
 
 @dataclass(frozen=True)
@@ -59,11 +64,13 @@ class TrainResult:
 
 
 def train(
-    dataset_dir: Path, out_dir: Path, config: TrainConfig, *, on_step: OnStep | None = None, ranks: Ranks | None = None
-) -> TrainResult:
+    dataset_dir: Path | str, out_dir: Path, config: TrainConfig, *, on_step: OnStep | None = None,
+    ranks: Ranks | None = None, stop: Stop | None = None,
+) -> TrainResult:  # fmt: skip
     """Train to `config.steps`, going on from the newest checkpoint in `out_dir`; SIGTERM and SIGINT checkpoint first.
 
-    With several `ranks` all of them call this, with equal arguments; `on_step` is called on the first.
+    With several `ranks` all of them call this, with equal arguments; `on_step` is called on the first. `stop` is asked
+    after every step, and returns the signal that came where this process cannot catch it, or None.
     Raises UnscreenedData without a valid receipt, SpecError when the folder belongs to another run, the data do not fit
     the config or the ranks differ, RushesError when the loss is not finite (it names the clips), StorageError on the
     disk, StageCrashed when another rank has ended.
@@ -82,25 +89,35 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     # The receipt's check has just read every byte, on the first rank.
-    dataset = Dataset(
-        Path(dataset_dir), config.cache_mib << 20, text_encoder=config.text_encoder, verify=not ranks.first
-    )
+    dataset = Dataset(dataset_dir, config.cache_mib << 20, text_encoder=config.text_encoder, verify=not ranks.first)
     data = TrainingData(dataset, config)
     run = ranks.told(_run_json(out_dir, data, config, receipt, ranks) if receipt else None)
     _same_on_all(ranks, "dataset or config", fingerprint([config.model_dump(mode="json"), dataset.card]))
     trainer = Trainer(data, config, run["precision"], ranks)
-    with ranks.first_alone():  # it sets damaged checkpoints aside
-        trainer.resume(out_dir, run["run_key"])
-    _same_on_all(ranks, f"checkpoint under {out_dir}, which is to be one folder,", trainer.done)
-    if ranks.first:
-        _say_what_is_left_out(data, run)
-        _begin_files(out_dir, data, run, trainer.done)
-    with _Signals() as signals:
-        loss, stopped_by = _take_steps(trainer, out_dir, run["run_key"], signals, on_step)
-        if ranks.first and stopped_by is None and not is_exported(out_dir, run["run_key"], trainer.done):
-            export_model(out_dir, trainer.averaged().cpu(), run["run_key"], trainer.done)
-        ranks.wait()  # a launcher ends the others as soon as one has ended
+    with Checkpoints(out_dir, run["run_key"], ranks, config.keep, config.keep_every) as checkpoints:
+        trainer.resume(checkpoints)
+        if ranks.first:
+            _say_what_is_left_out(data, run)
+            _begin_files(out_dir, data, run, trainer.done)
+        with Watch(trainer, out_dir, run) as watch:
+            loss, stopped_by = _finish(trainer, out_dir, checkpoints, watch, on_step, stop)
     return TrainResult(out_dir, trainer.done, loss, stopped_by)
+
+
+def _finish(
+    trainer: Trainer, out_dir: Path, checkpoints: Checkpoints, watch: Watch, on_step: OnStep | None, stop: Stop | None
+) -> tuple[float | None, int | None]:
+    """Take the steps that are left and export; return the last loss and the stopping signal."""
+    ranks, run_key = trainer.ranks, checkpoints.run_key
+    with _Signals(stop) as signals:
+        loss, stopped_by = _take_steps(trainer, out_dir, checkpoints, signals, watch, on_step)
+        checkpoints.wait()
+        if stopped_by is None and not ranks.told(is_exported(out_dir, run_key, trainer.done)):
+            average = trainer.full_average()
+            if average is not None:
+                export_model(out_dir, average, run_key, trainer.done)
+        ranks.wait()  # a launcher ends the others as soon as one has ended
+    return loss, stopped_by
 
 
 def _same_on_all(ranks: Ranks, what: str, value: Any) -> None:
@@ -124,9 +141,9 @@ def _say_what_is_left_out(data: TrainingData, run: dict[str, Any]) -> None:
 def _begin_files(out_dir: Path, data: TrainingData, run: dict[str, Any], done: int) -> None:
     with storing(out_dir / "run.json"):
         write_json(out_dir / "run.json", run)
-    _write_lines(out_dir / "clips.jsonl", [json.dumps(record) + "\n" for record in data.clip_records()])
+    write_lines(out_dir / "clips.jsonl", [json.dumps(record) + "\n" for record in data.clip_records()])
     for log in ("log.jsonl", "eval.jsonl"):
-        _truncate_log(out_dir / log, done)
+        truncate_log(out_dir / log, done)
 
 
 def _run_json(
@@ -170,7 +187,7 @@ def _commonest_size(columns: dict[str, list[Any]]) -> dict[str, Any]:
 
 
 def _take_steps(
-    trainer: Trainer, out_dir: Path, run_key: str, signals: _Signals, on_step: OnStep | None
+    trainer: Trainer, out_dir: Path, checkpoints: Checkpoints, signals: _Signals, watch: Watch, on_step: OnStep | None
 ) -> tuple[float | None, int | None]:
     """Take the steps that are left, with log, validation and checkpoints; return the last loss and the stopping signal.
 
@@ -191,19 +208,24 @@ def _take_steps(
             record["mfu"] = round(record["flops"] / seconds / (peak * ranks.world), 4)
             record["core_seconds"] = round(time.process_time() - cpu, 4)
             record["data_wait_s"] = round(waited, 5)
+            record["memory_mib"] = round(peak_memory(ranks.device) / 2**20, 1)
             trainer.done, loss = step + 1, record["loss"]
             last = trainer.done == config.steps
-            if ranks.first and (trainer.done % config.log_every == 0 or last):
-                _append(out_dir / "log.jsonl", record)
+            logged = trainer.done % config.log_every == 0 or last
+            if ranks.first and logged:
+                append(out_dir / "log.jsonl", record)
+            found = None
             if config.eval_every and trainer.data.held_out and (trainer.done % config.eval_every == 0 or last):
                 found = trainer.evaluate()
                 if ranks.first:
-                    _append(out_dir / "eval.jsonl", {"step": trainer.done, **found})
+                    append(out_dir / "eval.jsonl", {"step": trainer.done, **found})
+            watch.after(trainer.done, record if logged else None, found, last)
             if on_step is not None and ranks.first:
                 on_step(record)
-            caught = int(max(number for (number,) in ranks.gather([signals.caught or 0])))
-            if ranks.first and (trainer.done % config.checkpoint_every == 0 or last or caught):
-                trainer.save(out_dir, run_key)
+            caught = int(max(number for (number,) in ranks.gather([signals.noted()])))
+            if trainer.done % config.checkpoint_every == 0 or last or caught:
+                watch.flush()
+                trainer.save(checkpoints)
             if caught:
                 break
     return loss, caught or None
@@ -212,8 +234,9 @@ def _take_steps(
 class _Signals:
     """Notes SIGTERM and SIGINT while a run takes its steps; a second one has its usual effect."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Stop | None = None) -> None:
         self.caught: int | None = None
+        self._told = told
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> _Signals:
@@ -222,6 +245,10 @@ class _Signals:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
+    def noted(self) -> int:
+        """Return the signal that came by now, or 0."""
+        return self.caught or (self._told() if self._told is not None else None) or 0
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.caught = number
         signal.signal(number, self._before[number])
@@ -229,35 +256,6 @@ class _Signals:
     def __exit__(self, *exc: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def _append(path: Path, record: dict[str, Any]) -> None:
-    with storing(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
-
-
-def _truncate_log(path: Path, done: int) -> None:
-    """Keep the lines of the steps that the checkpoint holds: what came after is taken again."""
-    if not path.is_file():
-        return
-    kept, lines = [], path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, line in enumerate(lines, 1):
-        try:
-            step = json.loads(line)["step"]
-        except (ValueError, KeyError, TypeError) as error:
-            if number == len(lines):
-                continue  # the line that was being written when the process was killed
-            raise StorageError(f"{path}:{number} is damaged ({error}): repair or remove the line") from error
-        if step <= done:
-            kept.append(line + "\n")
-    _write_lines(path, kept)
-
-
-def _write_lines(path: Path, lines: list[str]) -> None:
-    work = path.with_name(f".{path.name}.tmp")
-    with storing(path):
-        work.write_text("".join(lines), encoding="utf-8")
-        work.replace(path)
 
 
 def _reporter(steps: int) -> OnStep:
@@ -276,7 +274,7 @@ def _reporter(steps: int) -> OnStep:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (143 and 130 after SIGTERM and SIGINT)."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--dataset", type=Path, required=True)
+    parser.add_argument("--dataset", required=True, help="a folder, or any fsspec URL of one")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--config", type=Path, help="JSON of a TrainConfig")
     args = parser.parse_args(argv)

@@ -28,8 +28,7 @@ class TextModel:
         from transformers import AutoTokenizer
 
         self._device = torch.device(device_of(device, "encode"))
-        kind = dtype if dtype != "auto" else "bf16" if self._device.type == "cuda" else "fp32"
-        self._model = _load(folder, {"bf16": torch.bfloat16, "fp32": torch.float32}[kind]).to(self._device)
+        self._model = _load(folder, {"bf16": torch.bfloat16, "fp32": torch.float32}[dtype]).to(self._device)
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(tokenizer, **_LOCAL)
         except (OSError, ValueError, ImportError) as error:

@@ -55,7 +55,7 @@ class Memory:
         """
         key = (what, frames, height, width)
         if key not in self._tiles:
-            budget, needed = self._codec.memory_gb * 1e9, 0
+            budget, needed = self._codec.budget_gb(what) * 1e9, 0
             for tiles in (None, *self._sizes(what, max(height, width))):
                 needed = self.needs(what, frames, height, width, tiles)
                 if needed <= budget:
@@ -64,7 +64,7 @@ class Memory:
                 raise InputRejected(
                     "encode:memory",
                     f"{frames} frames of {width}x{height} need {needed / 1e9:.3g} GB, however small the tiles, and "
-                    f"memory_gb is {self._codec.memory_gb:g}: raise it, or lower `short_side` or `max_frames`",
+                    f"memory_gb is {self._codec.budget_gb(what):g}: raise it, or lower `short_side` or `max_frames`",
                 )
             self._tiles[key] = tiles
         return self._tiles[key]

@@ -32,10 +32,7 @@ class VaeModel:
 
         self._codec = codec
         self._device = torch.device(device_of(codec.device, "encode"))
-        self.dtype_name = codec.dtype
-        if codec.dtype == "auto":
-            self.dtype_name = "bf16" if self._device.type == "cuda" else "fp32"
-        self._dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[self.dtype_name]
+        self._dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[codec.dtype]
         with beating(alive or _nothing):
             self._model = _load(codec, self._dtype).to(self._device)
         self._mean_C, self._std_C, self._scale = self._statistics()
@@ -51,7 +48,7 @@ class VaeModel:
 
         _, frames, height, width = pixels_CTHW.shape
         tiles = self.memory.tiles("encode", frames, height, width)
-        with self._working(tiles, alive), torch.inference_mode():
+        with self._working("encode", tiles, alive), torch.inference_mode():
             pixels = torch.from_numpy(pixels_CTHW[None]).to(self._device, self._dtype)
             latent_CTHW = self._model.encode(pixels).latent_dist.mode()[0].float()
             if self._codec.normalise:
@@ -74,7 +71,8 @@ class VaeModel:
             "decode", 1 + (frames - 1) * codec.time_factor, height * codec.space_factor, width * codec.space_factor
         )
         # A decoder that draws noise by itself draws the same for every clip: equal latents, equal pixels.
-        with self._working(tiles, alive), torch.inference_mode(), torch.random.fork_rng(devices=self._devices()):
+        rng = torch.random.fork_rng(devices=self._devices())
+        with self._working("decode", tiles, alive), torch.inference_mode(), rng:
             torch.manual_seed(0)
             latent = torch.from_numpy(np.ascontiguousarray(latent_CTHW)).to(self._device)
             if codec.normalise:
@@ -101,6 +99,12 @@ class VaeModel:
             values = config.get(name) if values is None else values
             found.append(torch.as_tensor(nothing if values is None else values, dtype=torch.float32))
         factor = config.get("scaling_factor")
+        of_frames = any(part.numel() not in (1, self._codec.channels) for part in found)  # Cosmos: of each latent frame
+        if self._codec.normalise and (of_frames or config.get("shift_factor")):
+            raise StageCrashed(
+                "encode:normalise",
+                f"{self._codec.class_name} states statistics that are not one of each channel; say `normalise: false`",
+            )
         if self._codec.normalise and factor is None and all(part.ndim == 0 for part in found):
             raise StageCrashed(
                 "encode:normalise", f"{self._codec.class_name} states no statistics; say `normalise: false`"
@@ -109,7 +113,7 @@ class VaeModel:
         return mean_C, std_C, 1.0 if factor is None else float(factor)
 
     @contextmanager
-    def _working(self, tiles: Tiles | None, alive: Callable[[], None] | None) -> Iterator[None]:
+    def _working(self, what: str, tiles: Tiles | None, alive: Callable[[], None] | None) -> Iterator[None]:
         """The model set for these tiles; what does not fit into memory is this clip's fault alone."""
         import torch
 
@@ -120,9 +124,9 @@ class VaeModel:
         except RuntimeError as error:
             if not isinstance(error, torch.OutOfMemoryError) and not any(s in str(error).lower() for s in _NO_MEMORY):
                 raise
-            said = str(error).partition("\n")[0][:200]
+            said, budget = str(error).partition("\n")[0][:200], self._codec.budget_gb(what)
             raise InputRejected(
-                "encode:memory", f"memory ended before memory_gb ({self._codec.memory_gb:g}) did: lower it ({said})"
+                "encode:memory", f"memory ended before memory_gb ({budget:g}) did: lower it ({said})"
             ) from error
         finally:
             self._alive = _nothing

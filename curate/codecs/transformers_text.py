@@ -19,7 +19,7 @@ import numpy as np
 
 from curate.errors import SpecError
 from curate.extras import require
-from curate.models import file_sha256, folder_sha256, model_folder
+from curate.models import file_sha256, folder_sha256, model_folder, weights_dtype
 
 VERSION = 1  # part of the fingerprint: raise it when the numbers change
 DTYPES = ("auto", "bf16", "fp32")
@@ -33,11 +33,11 @@ class TransformersTextEncoder:
 
     model: a folder, or a name on a hub that was downloaded before; of a whole pipeline its `text_encoder` is taken with
     its `tokenizer`, or another `part`. max_tokens: a longer text is cut there, end mark included; None for 512, or what
-    the model can read if that is less. dtype: `auto` is bf16 on CUDA and fp32 on a CPU. device: `auto` is CUDA where
-    there is one. batch: texts at a time, those of similar length together.
+    the model can read if that is less. dtype: `auto` is the precision that most of the weights lie in, bf16 or fp32, on
+    every device. device: `auto` is CUDA where there is one. batch: texts at a time, those of similar length together.
     """
 
-    aside: ClassVar[tuple[str, ...]] = ("model", "revision", "device", "batch")  # weights count, not where they lie
+    aside: ClassVar[tuple[str, ...]] = ("model", "revision", "device", "batch", "dtype")  # the fingerprint has the rest
 
     def __init__(
         self, model: str = "", revision: str | None = None, part: str = "text_encoder", max_tokens: int | None = None,
@@ -54,15 +54,16 @@ class TransformersTextEncoder:
             require("transformers", "models")
             self.folder = model_folder(model, revision, part=part)
             self.tokenizer_folder = _tokenizer_folder(self.folder)
+            self.dtype = weights_dtype(self.folder) if dtype == "auto" else dtype
         except (ModuleNotFoundError, ValueError) as error:
             raise SpecError(f"transformers: {error}") from error
         limit = _limit(self.folder, self.tokenizer_folder)
         if max_tokens is not None and limit is not None and max_tokens > limit:
             raise SpecError(f"transformers: max_tokens is {max_tokens}, and {model} reads at most {limit}")
         self.max_tokens = max_tokens or min(MOST_TOKENS, limit or MOST_TOKENS)
-        self.dtype, self.device, self.batch = dtype, device, batch
+        self.device, self.batch = device, batch
         parts = [folder_sha256(self.folder), _tokenizer_sha256(self.tokenizer_folder)]
-        described = json.dumps(["transformers", VERSION, *parts, self.max_tokens, dtype])
+        described = json.dumps(["transformers", VERSION, *parts, self.max_tokens, self.dtype])
         self.fingerprint = "transformers-" + hashlib.sha256(described.encode()).hexdigest()[:24]
 
     def encode(self, texts: list[str], alive: Callable[[], None] | None = None) -> list[np.ndarray]:

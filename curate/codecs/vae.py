@@ -23,9 +23,13 @@ import numpy as np
 from curate.codecs._shapes import check_latents, check_pixels
 from curate.errors import SpecError
 from curate.extras import require
-from curate.models import folder_sha256, model_folder
+from curate.models import folder_sha256, model_folder, weights_dtype
 
-VERSION = 1  # part of the fingerprint: raise it when the numbers change
+VERSION = 2  # part of the fingerprint: raise it when the numbers change
+# A worker without a GPU has engine.limits.memory_gib, 8 by default, of which kernels take as much again as the model
+# holds, and its frames and libraries the rest. Encoding is the same with or without a GPU; who decodes samples has no
+# such limit.
+MEMORY_GB = {"encode": 2.5, "decode": 16.0}
 DTYPES = ("auto", "bf16", "fp32")
 
 
@@ -78,20 +82,24 @@ class VaeCodec:
     """The codec of this module. Raises SpecError on a model that is not there or that it does not know.
 
     model: a folder, or a name on a hub that was downloaded before; of a whole pipeline its `vae` is taken.
-    dtype: `auto` is bf16 on CUDA and fp32 on a CPU. device: `auto` is CUDA where there is one.
+    dtype: `auto` is the precision that most of the weights lie in, bf16 or fp32, on every device.
+    device: `auto` is CUDA where there is one.
     normalise: false stores the posterior's mean as it is. memory_gb: what the model may hold while it works on one
-    clip, weights included; a larger clip is encoded in tiles, whose latents differ a little: `how` says which.
+    clip, weights included, None for MEMORY_GB; a larger clip is encoded in tiles, whose latents differ a little: `how`
+    says which.
     """
 
-    aside: ClassVar[tuple[str, ...]] = ("model", "revision", "device")  # weights count, not where they lie
+    # Weights count, not where they lie; the fingerprint has the rest.
+    aside: ClassVar[tuple[str, ...]] = ("model", "revision", "device", "dtype", "normalise")
 
     def __init__(
         self, model: str = "", revision: str | None = None, dtype: str = "auto", device: str = "auto",
-        normalise: bool = True, memory_gb: float = 16.0,
+        normalise: bool = True, memory_gb: float | None = None,
     ) -> None:  # fmt: skip
         if dtype not in DTYPES or not isinstance(normalise, bool):
             raise SpecError("vae: dtype is auto, bf16 or fp32, and normalise true or false")
-        if isinstance(memory_gb, bool) or not isinstance(memory_gb, int | float) or memory_gb <= 0:
+        number = isinstance(memory_gb, int | float) and not isinstance(memory_gb, bool)
+        if memory_gb is not None and not (number and memory_gb > 0):
             raise SpecError(f"vae: memory_gb is {memory_gb!r}, and must be a number above 0")
         if not isinstance(model, str) or not model:
             raise SpecError("vae: name a `model`: a folder, or a name on a hub that was downloaded before")
@@ -99,13 +107,14 @@ class VaeCodec:
             require("torch", "vae")
             require("diffusers", "vae")
             self.folder = model_folder(model, revision, part="vae")
+            self.dtype = weights_dtype(self.folder) if dtype == "auto" else dtype
         except (ModuleNotFoundError, ValueError) as error:
             raise SpecError(f"vae: {error}") from error
         self.class_name, self.family, shape = _known(self.folder)
         self.channels, self.time_factor, self.space_factor = shape
-        self.dtype, self.device, self.normalise, self.memory_gb = dtype, device, normalise, float(memory_gb)
+        self.device, self.normalise, self.memory_gb = device, normalise, memory_gb
         weights = folder_sha256(self.folder)
-        described = json.dumps(["vae", VERSION, self.class_name, weights, dtype, normalise], separators=(",", ":"))
+        described = json.dumps(["vae", VERSION, self.class_name, weights, self.dtype, normalise], separators=(",", ":"))
         self.fingerprint = "vae-" + hashlib.sha256(described.encode()).hexdigest()[:24]
         self._model: Any = None
 
@@ -116,11 +125,15 @@ class VaeCodec:
             "causal": self.family.causal,
         }  # fmt: skip
 
+    def budget_gb(self, what: str) -> float:
+        """Return how many 10^9 bytes the model may hold while it does `what`: `encode` or `decode`."""
+        return float(MEMORY_GB[what] if self.memory_gb is None else self.memory_gb)
+
     def how(self, frames: int, height: int, width: int) -> str:
         """How a clip of this size is encoded: `whole` or `tiles of ... every ... px`, and the precision."""
         model = self._loaded(None)
         tiles = model.memory.tiles("encode", frames, height, width)
-        return f"{'whole' if tiles is None else tiles}, {model.dtype_name}"
+        return f"{'whole' if tiles is None else tiles}, {self.dtype}"
 
     def stats(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the mean and standard deviation of each channel that the model states, of the latents as given."""
@@ -139,7 +152,10 @@ class VaeCodec:
 
     def encode_frames(self, frames_THWC: np.ndarray, alive: Callable[[], None] | None = None) -> np.ndarray:
         """Encode one clip's uint8 RGB frames (T, H, W, 3) to its latent (channels, t, h, w), float32."""
-        return self.encode(np.moveaxis(frames_THWC.astype(np.float32) / 127.5 - 1.0, -1, 0)[None], alive)[0]
+        pixels_THWC = frames_THWC.astype(np.float32)  # four times the bytes, and in place no more than that
+        pixels_THWC /= 127.5
+        pixels_THWC -= 1.0
+        return self.encode(np.moveaxis(pixels_THWC, -1, 0)[None], alive)[0]
 
     def decode(self, latent_BCTHW: np.ndarray, alive: Callable[[], None] | None = None) -> np.ndarray:
         """Decode latents (B, channels, 1 + k, H', W') to RGB pixels (B, 3, 1 + k * time_factor, H, W), float32."""

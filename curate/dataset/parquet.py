@@ -66,7 +66,9 @@ def write_shards(folder: Path, tables: Tables, sizes: Sizes) -> list[dict[str, A
             close()
         if writer is None:
             # Latents do not compress; captions and ids do, and zstd costs little on what does not.
-            writer = pq.ParquetWriter(open_path, group.schema, compression="zstd", use_dictionary=False)
+            writer = pq.ParquetWriter(
+                open_path, group.schema, compression="zstd", use_dictionary=False, write_page_checksum=True
+            )
         writer.write_table(group, row_group_size=group.num_rows)
         rows, weight = rows + group.num_rows, weight + heavy
     close()

@@ -121,15 +121,24 @@ class Dataset:
         for _ in self._threads.map(self._clips.load, wanted):
             pass
 
+    def warm_texts(self, text_ids: Iterable[str]) -> None:
+        """Read the row groups of these texts into what is kept, several at once."""
+        wanted = sorted({self._texts.group_of(self._row_of(text_id)) for text_id in text_ids})
+        for _ in self._threads.map(self._texts.load, wanted):
+            pass
+
     def has_text(self, text_id: str | None) -> bool:
         """Whether the features of this text are in the dataset."""
         return text_id in self._text_row
 
     def text(self, text_id: str) -> np.ndarray:
         """Return features_LD, float32, trimmed. Raises SpecError on an id that the dataset does not hold."""
+        return self._texts.array(self._row_of(text_id))
+
+    def _row_of(self, text_id: str) -> int:
         if text_id not in self._text_row:
             raise SpecError(f"{self.path} has no text {text_id}: export the dataset again")
-        return self._texts.array(self._text_row[text_id])
+        return self._text_row[text_id]
 
 
 def _texts_of(path: Path | str, card: dict[str, Any], label: str | None) -> tuple[dict[str, Any], str]:

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from curate.dataset.place import Place
 from curate.errors import UnscreenedData
 
 REQUIRED_CATEGORIES = ("explicit", "violence", "hate")
@@ -33,25 +34,26 @@ def sealed_receipt(receipt: dict[str, Any], card_bytes: bytes) -> dict[str, Any]
 
 
 def verify_receipt(
-    dataset_dir: Path,
+    dataset_dir: Path | str,
     allow_unscreened: Sequence[str] = (),
     *,
     allow_uncalibrated: Sequence[str] = (),
     require_policy: str | None = None,
     today: date | None = None,
 ) -> dict[str, Any]:
-    """Check the receipt against every byte of the dataset and return it.
+    """Check the receipt against every byte of the dataset, a folder or any fsspec URL of one, and return it.
 
     require_policy: the policy's name, `NAME/PROFILE`, or the beginning of its sha256.
 
     Raises UnscreenedData when there is no receipt, when it or the data was changed after it was written, when a list of
     known material went stale, when another policy was used, or when a required category (explicit, violence, hate) is
     unscreened or screened by nobody-knows-how-well and not named in `allow_unscreened` or `allow_uncalibrated`.
+    StorageError when a file cannot be read.
     """
-    dataset_dir = Path(dataset_dir)
-    receipt = _read_receipt(dataset_dir)
-    _check_card(dataset_dir, receipt)
-    _check_shards(dataset_dir)
+    place = Place(dataset_dir)
+    dataset_dir = place.root
+    receipt = _read_receipt(place)
+    _check_shards(place, _read_card(place, receipt))
     _check_lists(dataset_dir, receipt, today or datetime.now(UTC).date())
     _check_policy(dataset_dir, receipt, require_policy)
     for category in unscreened_categories(receipt):
@@ -70,7 +72,7 @@ def verify_receipt(
     return receipt
 
 
-def _check_lists(dataset_dir: Path, receipt: dict[str, Any], today: date) -> None:
+def _check_lists(dataset_dir: str, receipt: dict[str, Any], today: date) -> None:
     """Lists of known material grow: data that passed an old one must pass the new one first."""
     for known in receipt.get("lists") or []:
         path, last = Path(known["path"]), date.fromisoformat(known["updated"]) + timedelta(days=known["max_age_days"])
@@ -83,7 +85,7 @@ def _check_lists(dataset_dir: Path, receipt: dict[str, Any], today: date) -> Non
             )
 
 
-def _check_policy(dataset_dir: Path, receipt: dict[str, Any], wanted: str | None) -> None:
+def _check_policy(dataset_dir: str, receipt: dict[str, Any], wanted: str | None) -> None:
     policy = receipt.get("policy")
     if wanted is None:
         return
@@ -119,67 +121,71 @@ def _is_screened(screens: object) -> bool:
     return all(isinstance(name, str) and name.strip() and name.strip() != UNSCREENED for name in screens)
 
 
-def _read_receipt(dataset_dir: Path) -> dict[str, Any]:
-    path = dataset_dir / "receipt.json"
-    if not path.is_file():
-        raise UnscreenedData(f"{dataset_dir} has no receipt.json: export it again from a run with a `screen` stage")
+def _read_receipt(place: Place) -> dict[str, Any]:
+    data = place.read("receipt.json")
+    if data is None:
+        raise UnscreenedData(f"{place.root} has no receipt.json: export it again from a run with a `screen` stage")
     try:
-        receipt = json.loads(path.read_bytes())
+        receipt = json.loads(data)
         if "revoked" in receipt:
             raise UnscreenedData(
-                f"{dataset_dir} was revoked: {receipt['revoked']}. Run the pipeline again to export it anew"
+                f"{place.root} was revoked: {receipt['revoked']}. Run the pipeline again to export it anew"
             )
         body = {key: value for key, value in receipt.items() if key != "digest"}
         intact = receipt["digest"] == hashlib.sha256(canonical_json(body)).hexdigest()
     except (ValueError, KeyError, AttributeError, TypeError):
         intact, receipt = False, {}
     if not intact:
-        raise UnscreenedData(f"{path} was changed after the export: export the dataset again")
+        raise UnscreenedData(f"{place.path('receipt.json')} was changed after the export: export the dataset again")
     return receipt
 
 
-def _check_card(dataset_dir: Path, receipt: dict[str, Any]) -> None:
-    path = dataset_dir / "dataset.json"
-    if not path.is_file():
-        raise UnscreenedData(f"{dataset_dir} has no dataset.json: export the dataset again")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != receipt.get("dataset_sha256"):
-        raise UnscreenedData(f"{path} is not the one that the receipt was written for: export the dataset again")
+def _read_card(place: Place, receipt: dict[str, Any]) -> dict[str, Any]:
+    from curate.dataset.shards import parse_card
+
+    data = place.read("dataset.json")
+    if data is None:
+        raise UnscreenedData(f"{place.root} has no dataset.json: export the dataset again")
+    if hashlib.sha256(data).hexdigest() != receipt.get("dataset_sha256"):
+        raise UnscreenedData(
+            f"{place.path('dataset.json')} is not the one that the receipt was written for: export the dataset again"
+        )
+    return parse_card(data, place.root)
 
 
-def _check_shards(dataset_dir: Path) -> None:
-    from curate.dataset.parquet import file_sha256
-    from curate.dataset.shards import read_card
-
-    listed = {s["path"]: s["sha256"] for shards in read_card(dataset_dir)["shards"].values() for s in shards}
-    present = {str(path.relative_to(dataset_dir)) for path in dataset_dir.rglob("*.parquet")}
+def _check_shards(place: Place, card: dict[str, Any]) -> None:
+    listed = {s["path"]: s["sha256"] for shards in card["shards"].values() for s in shards}
+    names = place.names()
+    present = {name for name in names if name.endswith(".parquet")}
     for path in sorted(present - set(listed)):
-        raise UnscreenedData(f"{dataset_dir / path} was added after the screening: remove it, or export again")
+        raise UnscreenedData(f"{place.path(path)} was added after the screening: remove it, or export again")
     for path in sorted(set(listed) - present):
-        raise UnscreenedData(f"{dataset_dir / path} is missing: restore it, or export the dataset again")
+        raise UnscreenedData(f"{place.path(path)} is missing: restore it, or export the dataset again")
     for path, digest in sorted(listed.items()):
-        found = file_sha256(dataset_dir / path)
+        found = place.sha256(path)
         if found != digest and found in listed.values():
-            raise UnscreenedData(f"{dataset_dir / path} holds what another shard held: they were swapped; export again")
+            raise UnscreenedData(f"{place.path(path)} holds what another shard held: they were swapped; export again")
         if found != digest:
-            raise UnscreenedData(f"{dataset_dir / path} was changed after the screening: export the dataset again")
-    _check_files(dataset_dir, [path for path in listed if path.startswith("mp4_index/")])
+            raise UnscreenedData(f"{place.path(path)} was changed after the screening: export the dataset again")
+    index = [path for path in listed if path.startswith("mp4_index/")]
+    _check_files(place, index, {name for name in names if name.startswith("mp4/")})
 
 
-def _check_files(dataset_dir: Path, index: list[str]) -> None:
+def _check_files(place: Place, index: list[str], present: set[str]) -> None:
     """The mp4 files are those that the index tells, which the card seals."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from curate.dataset.parquet import file_sha256
-
     listed = {
-        f"{row['clip_id']}.mp4": row["sha256"]
+        f"mp4/{row['clip_id']}.mp4": row["sha256"]
         for path in index
-        for row in pq.read_table(dataset_dir / path, columns=["clip_id", "sha256"]).to_pylist()
-    }
-    present = {path.name for path in (dataset_dir / "mp4").iterdir()} if (dataset_dir / "mp4").is_dir() else set()
+        for row in pq.read_table(
+            pa.BufferReader(place.read(path) or b""), columns=["clip_id", "sha256"]
+        ).to_pylist()
+    }  # fmt: skip
     for name in sorted(present ^ set(listed)):
         what = "was added after the screening: remove it" if name in present else "is missing: restore it"
-        raise UnscreenedData(f"{dataset_dir / 'mp4' / name} {what}, or export the dataset again")
+        raise UnscreenedData(f"{place.path(name)} {what}, or export the dataset again")
     for name, digest in sorted(listed.items()):
-        if file_sha256(dataset_dir / "mp4" / name) != digest:
-            raise UnscreenedData(f"{dataset_dir / 'mp4' / name} was changed after the screening: export again")
+        if place.sha256(name) != digest:
+            raise UnscreenedData(f"{place.path(name)} was changed after the screening: export again")

@@ -7,16 +7,17 @@ import hashlib
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from curate.codecs.bf16 import float32_from_bf16
-from curate.errors import InputRejected, StorageError
-from curate.files import is_local, open_url, stat_url
+from curate.errors import InputRejected, RushesError, StorageError
+from curate.files import is_local, open_url, rejecting, stat_url
 
 if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData, ParquetFile
@@ -69,6 +70,18 @@ class GroupCache:
                 self._bytes -= _bytes(self._held.pop(key).result())
 
 
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    """What a damaged shard or its file system raises, of whatever tree, is a StorageError that names the shard."""
+    try:
+        yield
+    except RushesError:
+        raise
+    except Exception as error:
+        said = str(error).partition("\n")[0][:200] or type(error).__name__
+        raise StorageError(f"{path} cannot be read ({said}): restore it, or export again") from error
+
+
 def _bytes(group: Arrays) -> int:
     return sum(array.nbytes for array in group)
 
@@ -92,12 +105,14 @@ class ShardRows:
         self.rows = 0
         for number, shard in enumerate(shards):
             self._check_size(number, shard["bytes"])
-            file = self._opened(number)
-            self._footers.append(file.metadata)
-            for group in range(file.metadata.num_row_groups):
+            with _reading(self._paths[number]):
+                footer = self._opened(number).metadata
+                counts = [footer.row_group(group).num_rows for group in range(footer.num_row_groups)]
+            self._footers.append(footer)
+            for group, count in enumerate(counts):
                 self._groups.append((number, group))
                 self._starts.append(self.rows)
-                self.rows += file.metadata.row_group(group).num_rows
+                self.rows += count
 
     def _check_size(self, number: int, size: int) -> None:
         try:
@@ -116,24 +131,35 @@ class ShardRows:
             held.popitem(last=False)[1].close(force=True)
         return file
 
-    def _parquet(self, number: int) -> ParquetFile:
+    def _parquet(self, number: int, by_page: bool = False) -> ParquetFile:
+        """Open a file; by_page: whose pages are held against their checksums, where they have some."""
         import pyarrow.parquet as pq
 
         path, footer = self._paths[number], None if number >= len(self._footers) else self._footers[number]
         if is_local(path):
-            return pq.ParquetFile(path, metadata=footer, memory_map=True)
+            return pq.ParquetFile(path, metadata=footer, memory_map=True, page_checksum_verification=by_page)
         try:
             # Only the wanted columns' ranges are fetched, each as one.
-            return pq.ParquetFile(open_url(path), metadata=footer, pre_buffer=True)
+            return pq.ParquetFile(open_url(path), metadata=footer, pre_buffer=True, page_checksum_verification=by_page)
         except InputRejected as error:
             raise StorageError(f"{path} cannot be read: {error}") from error
 
     def metadata(self) -> dict[str, list[Any]]:
-        """Return all columns but the payload, as lists."""
-        parts = []
-        for number in range(len(self._paths)):
-            file = self._opened(number)
-            parts.append(file.read(columns=[n for n in file.schema_arrow.names if n != self._payload]))
+        """Return all columns but the payload, as lists. Raises StorageError where they cannot be read.
+
+        To hash whole shards for them would read the payload: a page's checksum stands for the file's until it is used.
+        """
+        parts: list[pa.Table] = []
+        for number, path in enumerate(self._paths):
+            with _reading(path):
+                file = self._parquet(number, by_page=True)
+                try:
+                    parts.append(file.read(columns=[n for n in file.schema_arrow.names if n != self._payload]))
+                finally:
+                    file.close(force=True)
+                parts[-1].validate(full=True)
+            if parts[-1].schema != parts[0].schema or not {self._payload, "shape"} <= set(file.schema_arrow.names):
+                raise StorageError(f"{path} has other columns than when it was exported: restore it, or export again")
         if not parts:
             return {}
         table = pa.concat_tables(parts)
@@ -158,7 +184,8 @@ class ShardRows:
     def _read(self, number: int, group: int) -> Arrays:
         self._verify(number)
         # One heavy column: more threads of pyarrow would only wait for each other.
-        table = self._opened(number).read_row_group(group, columns=[self._payload, "shape"], use_threads=False)
+        with _reading(self._paths[number]):
+            table = self._opened(number).read_row_group(group, columns=[self._payload, "shape"], use_threads=False)
         arrays = []
         for cell, shape in zip(table[self._payload], table["shape"].to_pylist(), strict=True):
             data = cell.as_buffer()
@@ -175,7 +202,7 @@ class ShardRows:
                 return
             digest, path = hashlib.sha256(), self._paths[number]
             try:
-                with open_url(path) as file:
+                with rejecting(path), open_url(path) as file:
                     while block := file.read(_HASH_BLOCK):
                         digest.update(block)
             except InputRejected as error:

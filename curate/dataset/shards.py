@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from curate.dataset.receipts import canonical_json, sealed_receipt
 from curate.errors import SpecError, StorageError
 
 FORMAT = "rushes-dataset-1"
+TEXT_GROUP_MIB = 4
 # An export that has not touched its folder for a day is not running any more.
 _LEFTOVER_S = 86400.0
 _MOST_NAMED = 50  # licences and the like that a card names: a manifest may say another one for every clip
@@ -98,9 +100,8 @@ def write_dataset(
     """
     out_dir = Path(out_dir)
     out_dir.parent.mkdir(parents=True, exist_ok=True)
-    work = out_dir.parent / f".{out_dir.name}.tmp-{os.getpid()}"
+    work = out_dir.parent / f".{out_dir.name}.tmp-{_nobody_elses()}"
     _remove_leftovers(out_dir)
-    shutil.rmtree(work, ignore_errors=True)
     try:
         info = _write_files(work, clips, {"": texts, **(more_texts or {})}, files, header, receipt, sizes)
         _replace_dir(work, out_dir)
@@ -118,11 +119,13 @@ def _write_files(
     seen = _Seen()
     checked = _checked(clips, "clip_id", "codec_fingerprint", header["codec"]["fingerprint"])
     shards = {"clips": write_shards(work / "clips", seen.through(checked), sizes)}
+    # A training step wants single texts: 64 of umT5's would be 30 MiB.
+    small = replace(sizes, row_group_mib=min(sizes.row_group_mib, TEXT_GROUP_MIB))
     for label, tables in texts.items():
         encoder = header["more_text_encoders"][label] if label else header["text_encoder"]
         kind = f"texts_{label}" if label else "texts"
         checked = _checked(tables, "text_id", "encoder_fingerprint", encoder["fingerprint"])
-        shards[kind] = write_shards(work / kind, checked, sizes)
+        shards[kind] = write_shards(work / kind, checked, small)
     shards["index"] = write_shards(work / "index", index_of(work, shards["clips"]), sizes)
     if files is not None:
         shards["mp4_index"] = write_shards(work / "mp4_index", _written(files, work / "mp4"), sizes)
@@ -236,7 +239,7 @@ def _sync_dir(folder: Path) -> None:
 
 def _replace_dir(work: Path, out_dir: Path) -> None:
     """Put `work` in the place of `out_dir`: a reader finds the old dataset, the new one, or for a moment none."""
-    old = out_dir.parent / f".{out_dir.name}.old-{os.getpid()}"
+    old = out_dir.parent / f".{out_dir.name}.old-{_nobody_elses()}"
     if out_dir.exists():
         out_dir.rename(old)
     try:
@@ -247,6 +250,11 @@ def _replace_dir(work: Path, out_dir: Path) -> None:
         raise
     _sync_dir(out_dir.parent)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _nobody_elses() -> str:
+    """The end of a name: containers that share a disk share numbers of processes too."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def _remove_leftovers(out_dir: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -18,13 +19,37 @@ from typing import Any
 
 from curate.engines import Shard
 from curate.engines.supervisor import Supervisor
-from curate.errors import RushesError, StorageError
-from curate.spec import Resource, Spec
+from curate.errors import RushesError, SpecError, StorageError
+from curate.spec import Engine, Resource, Spec
 from curate.spec_file import dump, parse
 from curate.store import Part
 
 # A node may be lost more than once in a long run, but an actor that dies this often has another illness.
 _MAX_RESTARTS = 4
+
+
+def connect(engine: Engine) -> bool:
+    """Attach to the cluster that the spec or RAY_ADDRESS names, or start one; returns whether it is our own.
+
+    Raises:
+        SpecError: there is no cluster at that address.
+    """
+    where: dict[str, Any] = {"address": engine.address or os.environ.get("RAY_ADDRESS")}
+    own = where["address"] is None
+    if own:
+        # A cluster of our own: on loopback only, without a dashboard unless the spec wants one.
+        where = {"address": "local", "include_dashboard": engine.dashboard, "_node_ip_address": "127.0.0.1"}
+        # Ray puts the machine's own address in the place of 127.0.0.1, unless it is told that this is no node of a
+        # larger cluster; by its name that is for other systems, but it is read on all, when Ray is imported.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to Ray's makers
+    import ray
+
+    try:
+        ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+    except ConnectionError as error:
+        raise SpecError(f"engine.address: no Ray cluster at {where['address']}: {error}") from error
+    return own
 
 
 class ShardActor:
@@ -52,17 +77,11 @@ class RayEngine:
     """Embedded, attached to a cluster by address, or inside a submitted job: `ray.init` finds out which."""
 
     def __init__(self, spec: Spec, out: Path) -> None:
-        import ray
-
         self._spec, self._out = spec, out
-        self._owns = not ray.is_initialized()
-        if not self._owns:
-            return
-        where: dict[str, Any] = {"address": spec.engine.address or os.environ.get("RAY_ADDRESS")}
-        if where["address"] is None:
-            # A cluster of our own: on loopback only, without a dashboard unless the spec wants one.
-            where = {"address": "local", "include_dashboard": spec.engine.dashboard, "_node_ip_address": "127.0.0.1"}
-        ray.init(**where, logging_level=logging.ERROR, log_to_driver=False)
+        known = sys.modules.get("ray")  # not imported here: `connect` sets what it reads when it is
+        self._owns = known is None or not known.is_initialized()
+        if self._owns:
+            connect(spec.engine)
 
     def run(self, works: Sequence[str], shards: Sequence[Shard]) -> Iterator[tuple[list[Part], int]]:
         """Stream the shards through one pool for each group of works with the same resources."""

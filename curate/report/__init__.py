@@ -54,11 +54,14 @@ def write_report(run: Run, ledger: Ledger) -> Path:
 def _key(run: Run, ledger: Ledger) -> str:
     """What the report is made from: ledger, snapshots and their small files, spec, and the code of this package."""
     from curate.report.captions import refusals
+    from curate.report.validation import newest_sheet
 
     done = snapshots.finished(run.out)
     train = run.out / "train" / done.get("train", "")
     files = [run.out / "dataset" / "receipt.json", run.out / "samples" / "prompts.jsonl", run.out / match.FILE]
-    files += [train / "log.jsonl", train / "eval.jsonl"] if "train" in done else []
+    if "train" in done:
+        sheet = newest_sheet(train)
+        files += [train / "log.jsonl", train / "eval.jsonl", *([sheet] if sheet is not None else [])]
     code = sorted(path for path in _FOLDER.rglob("*") if path.suffix in (".py", ".html"))
     return fingerprint([
         _digest(run, ledger.clips), _digest(run, ledger.others), refusals(run.plan, run.store, ledger),

@@ -1,7 +1,7 @@
 """The training curve of the newest finished run, from OUT/train/<key>/log.jsonl and eval.jsonl.
 
-A log line is {"step", "loss", "lr", "grad_norm", "tokens", "captions", "fell_back", "seconds"}, an evaluation
-{"step", "loss", "channel_floor"}.
+A log line is {"step", "loss", "lr", "grad_norm", "tokens", "captions", "fell_back", "seconds"}; for an evaluation see
+validation.py.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from curate.errors import StorageError
 from curate.report.axes import Axis, at, path
+from curate.report.validation import CHANNEL, references, sheet, table
 from curate.report.words import count, length, number, share
 
 WIDTH, HEIGHT = 1080.0, 290.0  # view box; the template uses the same
@@ -24,8 +25,6 @@ _POINTS = 360  # of the raw curve: half the drawing's pixels
 _SMOOTH = 48  # points of the smoothed curve, each the mean of its share of the steps
 # A loss that falls by more than this factor is drawn on a logarithmic axis, where its later progress is to be seen.
 _LOG_FROM = 8.0
-# A linear denoiser that also looks around does better, so the name says what the bound knows.
-FLOOR = "Gaussian bound from channel covariance alone"
 _DECADES = 6  # no further down: a loss a millionth of the first is nothing
 
 
@@ -33,7 +32,7 @@ def training(folder: Path) -> dict[str, Any] | None:
     """The curve of a run folder, or None where there is no log.
 
     Raises:
-        StorageError: a line of the log cannot be read.
+        StorageError: a line of the log, or the sheet of samples, cannot be read.
     """
     log = lines(folder / "log.jsonl")
     steps, losses = _columns(log)
@@ -43,7 +42,8 @@ def training(folder: Path) -> dict[str, Any] | None:
     eval_steps, eval_losses = _columns(evaluations)
     floor = evaluations[-1].get("channel_floor") if evaluations else None
     raw, smooth = _means(steps, losses, _POINTS), _means(steps, losses, _SMOOTH)
-    shown = [loss for _, loss in (*raw, *zip(eval_steps, eval_losses, strict=True))]
+    against = references(evaluations)
+    shown = [loss for _, loss in (*raw, *zip(eval_steps, eval_losses, strict=True), *against)]
     x = Axis(0.0, float(steps[-1]), _LEFT, _RIGHT)
     y = _Loss(min(shown), max(shown))
     rates = [entry.get("lr", 0.0) for entry in log]
@@ -51,11 +51,18 @@ def training(folder: Path) -> dict[str, Any] | None:
         "raw": path([(x(s), y(loss)) for s, loss in raw]),
         "smooth": path([(x(s), y(loss)) for s, loss in smooth]),
         "evaluations": [{"x": x(s), "y": y(v)} for s, v in zip(eval_steps, eval_losses, strict=True)],
+        # The higher one is named above its line and the lower one below: they may lie close together.
+        "references": [
+            {"y": y(loss), "label": f"{name} {number(loss)}", "text": at(y(loss) + (13 if place else -5))}
+            for place, (name, loss) in enumerate(sorted(against, key=lambda pair: -pair[1]))
+        ],
         "rate": path(_rate(steps, rates, x)),
         "x_marks": x.marks(7),
         "y_marks": y.marks(),
         "logarithmic": y.logarithmic,
         "facts": _facts(log, losses, eval_losses, floor) + _untaught(folder),
+        "validation": table(evaluations),
+        "sheet": sheet(folder),
     }
 
 
@@ -145,7 +152,7 @@ def _facts(
     if len(eval_losses):
         facts.append(("validation loss", number(float(eval_losses[-1]))))
     if floor is not None:
-        facts.append((FLOOR, number(floor)))
+        facts.append((CHANNEL, number(floor)))
     facts += _drawn(log)
     return [{"name": name, "value": value} for name, value in facts]
 

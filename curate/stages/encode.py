@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,14 @@ class LatentWork(ClipWork):
 
 
 def _seconds(row: Row) -> float:
-    return float((row["end_pts"] - row["start_pts"]) * Fraction(row["time_base"]))
+    ticks = _ticks(row["time_base"])
+    return (row["end_pts"] - row["start_pts"]) * ticks.numerator / ticks.denominator
+
+
+@lru_cache(maxsize=1024)
+def _ticks(time_base: str) -> Fraction:
+    """Seconds of a tick: a plan asks it of every clip, and there are few."""
+    return Fraction(time_base)
 
 
 def _rate(row: Row, spec: Latents) -> float:
@@ -91,8 +99,8 @@ def _frames(
     crop: list[int] = []
     # A grid point is taken when the next frame lies beyond it: what is shown at that moment is the frame before.
     last: np.ndarray | None = None
-    seen = 0
-    for seen, frame in enumerate(reader.frames(row["url"], _job(row, spec, fit, step_s)), 1):  # noqa: B007 see below
+    seen, job = 0, _job(row, spec, fit, step_s)
+    for seen, frame in enumerate(reader.frames(row["url"], job), 1):  # noqa: B007 see below
         alive()
         assert frame.fitted is not None
         if step_s is not None:
@@ -103,7 +111,8 @@ def _frames(
         last, crop = frame.fitted, frame.crop
         if step_s is None:
             frames.append(frame.fitted)
-    if len(frames) < spec.max_frames and seen != row["num_frames"]:  # a whole span holds what the split counted
+    whole = job.end_pts == row["end_pts"]  # a part that ends in one long frame may reach no further grid point
+    if whole and len(frames) < spec.max_frames and seen != row["num_frames"]:  # it holds what the split counted
         raise InputRejected("decode:span", f"the span gave {seen} frames, its split counted {row['num_frames']}")
     if last is None:
         raise InputRejected("decode:no_frames", "the span holds no frame")
@@ -126,11 +135,14 @@ def expected_size(
     Raises:
         InputRejected: what is left of the picture is smaller than one block.
     """
-    fitted = fitting(row["width"], row["height"], Fit(spec.short_side, multiple, box))
+    fitted = _fitting(row["width"], row["height"], Fit(spec.short_side, multiple, box))
     count = row["num_frames"]
     if spec.fps is not None and row["fps"] > spec.fps:
         count = max(1, math.ceil((_seconds(row) - 1e-6) * spec.fps))
     return lawful(min(count, spec.max_frames), time_factor), fitted.out_height, fitted.out_width
+
+
+_fitting = lru_cache(maxsize=65536)(fitting)
 
 
 def _job(row: Row, spec: Latents, fit: Fit, step_s: float | None) -> Job:
@@ -139,7 +151,7 @@ def _job(row: Row, spec: Latents, fit: Fit, step_s: float | None) -> Job:
     if step_s is None:
         most = spec.max_frames
     else:  # the frame after the last grid point says that the point is passed
-        reach = math.ceil((spec.max_frames + 1) * step_s / Fraction(row["time_base"]))
+        reach = math.ceil((spec.max_frames + 1) * step_s / _ticks(row["time_base"]))
         end_pts = min(end_pts, row["start_pts"] + reach)
     return Job("full", row["start_pts"], end_pts, fit=fit, most=most)
 

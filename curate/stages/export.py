@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +22,11 @@ from curate.stages.receipt import receipt
 from curate.store import Store, ids_of, read_columns, rows_digest
 from curate.tables import Table
 
-VERSION = 2
+VERSION = 3
 KINDS = ("short", "dense", "original")
 _META = ("source_class", "license", "is_synthetic", "origin")
-_CHUNK = 32  # rows in flight between parts and shards
+_CHUNK = 32  # rows in flight between parts and shards, unless fewer weigh
+_CHUNK_BYTES = 1 << 26  # as much: latents of 20 s at 1080p weigh 100 MiB a clip and more
 _OPEN_BYTES = 1 << 28  # of parts held in memory; rows are sorted as their parts were cut, so a few parts are enough
 
 
@@ -123,7 +125,10 @@ def _columns(plan: Plan, ledger: Ledger) -> pa.Table:
         of = column(f"caption_{kind}_text_id", pa.string(), "", f"id of the {kind} caption among the texts")
         rows = rows.append_column(of, pa.array(names, pa.string()))
     weight = column("loss_weight", pa.float32(), "", "weight of the clip's loss in training")
-    rows = rows.append_column(weight, pa.array([1.0] * rows.num_rows, pa.float32()))
+    rows = rows.append_column(weight, pc.fill_null(kept["loss_weight"], 1.0).cast(pa.float32()))
+    if kept["weight"].null_count < kept.num_rows:  # somebody said so; where nobody did the dataset is what it was
+        drawn = column("weight", pa.float64(), "", "how often the clip is drawn in training")
+        rows = rows.append_column(drawn, pc.fill_null(kept["weight"], 1.0))
     return rows.take(pc.sort_indices(rows["clip_id"]))
 
 
@@ -151,12 +156,15 @@ class _Heavy:
         self._schema = pa.schema([field for field in table.schema if field not in schema.OUTCOME])
         self._open: OrderedDict[str, pa.Table] = OrderedDict()
         self._place: dict[str, tuple[str, int]] = {}
+        self._bytes: dict[str, int] = {}
+        heavy = "shape" if "shape" in table.schema.names else "bytes"
         for part in store.parts(table.name):
-            rows = self._read(part.path, [self._key])
+            rows = self._read(part.path, [self._key, heavy])
             standing = ids_of(store.standing(part, rows, self._key), self._key)
-            for row, name in enumerate(rows[self._key].to_pylist()):
-                if name in standing:
-                    self._place.setdefault(name, (part.path, row))
+            for row, (name, size) in enumerate(zip(*(cells.to_pylist() for cells in rows.columns), strict=True)):
+                if name in standing and name not in self._place:
+                    self._place[name] = (part.path, row)
+                    self._bytes[name] = 2 * math.prod(size) if isinstance(size, list) else size or 0
 
     def rows(self, names: list[str]) -> pa.Table:
         """The rows of these ids, in their order. A part is read once for all of them."""
@@ -171,9 +179,15 @@ class _Heavy:
         return pa.concat_tables(pieces).take(pc.sort_indices(pa.array(order)))
 
     def chunks(self, names: list[str], size: int = _CHUNK) -> Iterator[pa.Table]:
-        """The rows of many ids, a few at a time."""
-        for start in range(0, len(names), size):
-            yield self.rows(names[start : start + size])
+        """The rows of many ids, a few at a time: of heavy ones fewer."""
+        held: list[str] = []
+        for name in names:
+            if held and (len(held) == size or sum(map(self._bytes.__getitem__, [*held, name])) > _CHUNK_BYTES):
+                yield self.rows(held)
+                held = []
+            held.append(name)
+        if held:
+            yield self.rows(held)
 
     def _part(self, path: str) -> pa.Table:
         if path not in self._open:
@@ -207,6 +221,10 @@ def _files(plan: Plan, store: Store, kept: pa.Table) -> Iterator[pa.Table]:
 
 
 def _texts(plan: Plan, store: Store, kept: pa.Table, stage: str) -> Iterator[pa.Table]:
-    """Features of every text that a kept clip has, and of the empty text, once each, sorted by id."""
-    wanted = {ids.text_id("")}.union(*(ids_of(kept, f"caption_{kind}_text_id") for kind in KINDS)) - {None}
-    return _Heavy(plan.tables[stage], store).chunks(sorted(wanted))
+    """Features of every text that a kept clip has, and of the empty text, once each, where the first clip needs it.
+
+    Clips that lie together are drawn together (trainer/draws.py), so their texts are few row groups too.
+    """
+    named = zip(*(kept[f"caption_{kind}_text_id"].to_pylist() for kind in KINDS), strict=True)
+    wanted = dict.fromkeys([ids.text_id(""), *(name for of_clip in named for name in of_clip if name is not None)])
+    return _Heavy(plan.tables[stage], store).chunks(list(wanted))

@@ -6,14 +6,17 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from curate import launching
 from curate.dataset.receipts import LEAST_DIGITS
 from curate.errors import Interrupted, RushesError, SpecError, StorageError, Terminated, UnscreenedData
+from curate.extras import require
 from curate.plan import Plan
 from curate.policy import Policy
 from curate.spec import REQUIRED_CATEGORIES
@@ -24,6 +27,8 @@ _PR_SET_PDEATHSIG = 1
 # glibc gives the memory of large tensors back to the kernel and faults it in again at the next step, which costs a
 # small model several per cent of its time. What a trainer used once it will use again. 32 MiB is glibc's own limit.
 _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
+
+_ERROR = re.compile(r"(?:error: )?(rank \d+: )?(UnscreenedData: )?(.*)")
 
 
 def train_key(plan: Plan, content: str) -> str:
@@ -81,14 +86,15 @@ def _begins(policy: Policy | None, wanted: str) -> bool:
 
 
 def train(plan: Plan, dataset: Path, run_dir: Path) -> None:
-    """Train, or go on training, in a child process.
+    """Train, or go on training, in a child process; it starts the ranks where there are several.
 
     Raises:
         UnscreenedData, SpecError: the trainer refused; its sentence is the message.
     """
     config = run_dir.with_suffix(".json")
     write_atomic(config, plan.spec.train.model_dump_json(indent=1).encode(), replace=True)
-    _run(["-m", "trainer.train", "--dataset", str(dataset), "--out", str(run_dir), "--config", str(config)], "train")
+    given = ["--dataset", str(dataset), "--out", str(run_dir), "--config", str(config)]
+    _run([*launching.command(plan.spec), *given], "train")
 
 
 def sample(plan: Plan, run_dir: Path, out_dir: Path) -> None:
@@ -107,9 +113,13 @@ def requests_of(plan: Plan) -> list[dict[str, Any]]:
     Raises:
         SpecError: a prompts file cannot be read, or an image or video that a request names is not there.
     """
+    return _requests(plan.spec.sample, "sample")
+
+
+def _requests(sizes: Any, key: str) -> list[dict[str, Any]]:
     from trainer.config import read_requests
 
-    requests = read_requests(plan.spec.sample.prompts, Path.cwd())
+    requests = read_requests(sizes.prompts, Path.cwd(), key)
     return [json.loads(request.model_dump_json(exclude_none=True)) for request in requests]
 
 
@@ -131,19 +141,37 @@ def refuse_unfit_requests(plan: Plan) -> None:
     Raises:
         SpecError: a size that is no multiple of the tokens, or a count of given frames that is no span of latents.
     """
-    sizes = plan.spec.sample
-    for place, request in enumerate(requests_of(plan)):
+    _refuse_unfit(plan, plan.spec.sample, "sample")
+
+
+def refuse_unwatchable(plan: Plan) -> None:
+    """Refuse before the first hour is spent what the training could not show while it runs.
+
+    Raises:
+        SpecError: `train.samples` asks for what cannot be made, or TensorBoard is not installed.
+    """
+    if plan.spec.train.samples is not None:
+        _refuse_unfit(plan, plan.spec.train.samples, "train.samples")
+    if plan.spec.train.tensorboard:
+        try:
+            require("tensorboard", "tensorboard")
+        except ModuleNotFoundError as error:
+            raise SpecError(f"train.tensorboard: {error}") from error
+
+
+def _refuse_unfit(plan: Plan, sizes: Any, key: str) -> None:
+    for place, request in enumerate(_requests(sizes, key)):
         for name, unit in zip(("width", "height"), plan.unit, strict=True):
             value = request.get(name) or getattr(sizes, name)
             if value and value % unit:
-                raise SpecError(f"sample {place}: {name} {value} is not a multiple of {unit} pixels")
+                raise SpecError(f"{key} {place}: {name} {value} is not a multiple of {unit} pixels")
         given, last, factor = request.get("given_frames"), request.get("given_last"), plan.codec.time_factor
         if request.get("direction") == "backward":
             given, last = None, given  # what is given stands at the end, where every latent frame is whole
         if given and (given - 1) % factor:
-            raise SpecError(f"sample {place}: given_frames is {given}, and must be 1 + {factor}k")
+            raise SpecError(f"{key} {place}: given_frames is {given}, and must be 1 + {factor}k")
         if last and last % factor:
-            raise SpecError(f"sample {place}: {last} frames are given at the end, and must be {factor}k")
+            raise SpecError(f"{key} {place}: {last} frames are given at the end, and must be {factor}k")
 
 
 def _die_with_parent() -> None:
@@ -179,8 +207,9 @@ def _run(arguments: list[str], what: str) -> None:
     if code == Interrupted("").exit_code:
         raise KeyboardInterrupt
     if code == SpecError.exit_code:
-        refused = last.startswith(f"error: {UnscreenedData.__name__}: ")
-        raise (UnscreenedData if refused else SpecError)(last.removeprefix("error: ").removeprefix("UnscreenedData: "))
+        # Where several ranks speak, the one that failed is named before: "error: rank 1: UnscreenedData: ...".
+        rank, named, sentence = _ERROR.fullmatch(last).groups(default="")  # type: ignore[union-attr] it takes any line
+        raise (UnscreenedData if named else SpecError)(rank + sentence)
     if code != 0:
         raise RushesError(
             f"{what} ended with exit code {code}: {last or 'no message'}; run again to go on from its last checkpoint"

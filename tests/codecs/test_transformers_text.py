@@ -98,7 +98,7 @@ def test_bf16_is_computed_in_bf16(models):
     full, half, auto = (encoder_of(models["clip"], dtype=dtype).encode(TEXTS) for dtype in ("fp32", "bf16", "auto"))
     apart = max(np.abs(a - b).max() for a, b in zip(full, half, strict=True))
     assert 1e-3 < apart < 0.15, "features are of size 1, bf16 has 8 bits"
-    assert all(np.array_equal(a, b) for a, b in zip(full, auto, strict=True)), "auto is fp32 on a CPU"
+    assert all(np.array_equal(a, b) for a, b in zip(full, auto, strict=True)), "auto is what the weights are in"
     rounded = torch.from_numpy(half[1])
     assert torch.equal(rounded, rounded.bfloat16().float())
 
@@ -107,7 +107,8 @@ def test_a_fingerprint_holds_what_changes_features_and_nothing_else(models, tmp_
     same = shutil.copytree(models["umt5"], tmp_path / "moved")
     plain = encoder_of(models["umt5"]).fingerprint
     assert encoder_of(same, device="cpu", batch=3).fingerprint == plain
-    other = [encoder_of(same, max_tokens=16).fingerprint, encoder_of(same, dtype="fp32").fingerprint]
+    assert encoder_of(same, dtype="fp32", device="cuda").fingerprint == plain, "auto is what its weights are, anywhere"
+    other = [encoder_of(same, max_tokens=16).fingerprint, encoder_of(same, dtype="bf16").fingerprint]
     other.append(encoder_of(tiny_texts.umt5(tmp_path / "seed", seed=1)).fingerprint)
     words = shutil.copytree(models["umt5"], tmp_path / "words")
     said = json.loads((words / "tokenizer.json").read_text())

@@ -178,7 +178,7 @@ def test_memory_that_ends_is_the_clips_fault_and_other_errors_are_not(vaes):
     codec = latent_codec("vae", model=str(vaes["wan"]))
     encoder = codec._loaded(None)._model.encoder
     hook = encoder.register_forward_pre_hook(lambda *_: torch.empty(1 << 50, dtype=torch.uint8) and None)
-    with pytest.raises(InputRejected, match=r"encode:memory: memory ended before memory_gb \(16\) did: .*alloc"):
+    with pytest.raises(InputRejected, match=r"encode:memory: memory ended before memory_gb \(2.5\) did: .*alloc"):
         codec.encode(pixels(1, 16, 16))
     hook.remove()
     hook = encoder.register_forward_pre_hook(lambda *_: torch.zeros(2) @ torch.zeros(3))
@@ -274,7 +274,7 @@ def test_the_fingerprint_is_of_weights_config_and_what_is_asked(vaes, tmp_path):
     made = [
         latent_codec("vae", model=str(folder), **params).fingerprint
         for folder, params in (
-            (vaes["wan"], {}), (vaes["wan"], {"dtype": "bf16"}), (vaes["wan"], {"dtype": "fp32"}),
+            (vaes["wan"], {}), (vaes["wan"], {"dtype": "bf16"}),
             (vaes["wan"], {"normalise": False}), (vaes["wan22"], {}), (vaes["ltx"], {}),
             (tiny_vaes.wan(tmp_path / "weights", seed=1), {}),
             (tiny_vaes.wan(tmp_path / "config", latents_mean=[0.0] * 4), {}),
@@ -283,8 +283,39 @@ def test_the_fingerprint_is_of_weights_config_and_what_is_asked(vaes, tmp_path):
     assert len(set(made)) == len(made)
     moved = shutil.copytree(vaes["wan"], tmp_path / "pipeline" / "vae").parent
     elsewhere = latent_codec("vae", model=str(moved), device="cpu", memory_gb=1)
-    assert elsewhere.fingerprint == made[0]
+    assert elsewhere.fingerprint == made[0] == latent_codec("vae", model=str(moved), dtype="fp32").fingerprint
     assert elsewhere.folder == moved / "vae"
+
+
+def test_auto_is_the_precision_of_the_weights_whatever_the_device(vaes, tmp_path):
+    """A driver without a GPU plans for workers with one: what they compute in must be settled by the files alone."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(vaes["wan"], tmp_path / "half")
+    (path,) = folder.glob("*.safetensors")
+    save_file({name: part.to(torch.bfloat16) for name, part in load_file(path).items()}, path)
+    made = {
+        (dtype, device): latent_codec("vae", model=str(folder), dtype=dtype, device=device)
+        for dtype in ("auto", "bf16") for device in ("auto", "cpu", "cuda")
+    }  # fmt: skip
+    assert len({codec.fingerprint for codec in made.values()}) == 1
+    assert made["auto", "cpu"].how(1, 16, 16) == "whole, bf16"
+    assert made["auto", "cpu"].described()["dtype"] == "bf16"
+    path.write_bytes(b"\x10" + b"\0" * 20)
+    with pytest.raises(SpecError, match="is no file of safetensors"):
+        latent_codec("vae", model=str(folder))
+
+
+def test_statistics_that_are_not_one_of_each_channel_are_refused_not_guessed(tmp_path):
+    for name, said in (("frames", {"latents_mean": [0.0] * 8, "latents_std": [1.0] * 8}), ("shift", {})):
+        folder = tiny_vaes.wan(tmp_path / name, **said)
+        if name == "shift":
+            config = json.loads((folder / "config.json").read_bytes())
+            (folder / "config.json").write_text(json.dumps({**config, "shift_factor": 0.1}))
+        with pytest.raises(StageCrashed, match="not one of each channel; say `normalise: false`"):
+            latent_codec("vae", model=str(folder)).encode(pixels(1, 8, 8))
+        assert latent_codec("vae", model=str(folder), normalise=False).encode(pixels(1, 8, 8)).shape[1] == 4
 
 
 def test_models_that_it_cannot_use_are_refused_with_what_it_can(vaes, tmp_path):

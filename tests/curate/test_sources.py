@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import zipfile
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -344,6 +345,31 @@ def test_is_synthetic_is_nothing_else(tmp_path, media, value):
     (media / "m.jsonl").write_text(json.dumps({"path": "a.mp4", "is_synthetic": value}))
     with pytest.raises(SpecError, match=r"m.jsonl row 1: is_synthetic"):
         _scan(tmp_path, {"path": str(media / "m.jsonl")})
+
+
+@pytest.mark.parametrize(("value", "means"), [("0.5", 0.5), (2, 2.0), (0, 0.0), (None, 3.0), ("", 3.0), ("nan", 3.0)])
+def test_weights_are_numbers_from_0_up(tmp_path, media, value, means):
+    rows = [{"path": str(next(media.iterdir())), "loss_weight": value, "often": value}]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    source = {"path": str(tmp_path / "m.jsonl"), "weight": 3, "loss_weight": 3.0, "columns": {"weight": "often"}}
+    raw = {"name": "t", "sources": [source], "output": str(tmp_path / "out")}
+    if value == "nan":  # of a CSV it is an empty cell, of JSON a text that is no number
+        with pytest.raises(SpecError, match=r"m.jsonl row 1: weight is a number from 0 up, not 'nan'"):
+            scan(parse(raw), tmp_path)
+        return
+    (location,) = scan(parse(raw), tmp_path)
+    assert (location.meta["weight"], location.meta["loss_weight"]) == (means, means)
+    other = {**location.meta, "weight": 1.5, "loss_weight": None}
+    merged = merged_metadata([location, replace(location, meta=other)])
+    assert (merged["weight"], merged["loss_weight"]) == (min(means, 1.5), means)
+
+
+@pytest.mark.parametrize("value", [-1, "much", True, [1]])
+def test_weights_are_nothing_else(tmp_path, media, value):
+    (tmp_path / "m.jsonl").write_text(json.dumps({"path": str(next(media.iterdir())), "loss_weight": value}))
+    raw = {"name": "t", "sources": [{"path": str(tmp_path / "m.jsonl")}], "output": str(tmp_path / "out")}
+    with pytest.raises(SpecError, match=r"row 1: loss_weight is a number from 0 up.*columns: {NAME: null}"):
+        scan(parse(raw), tmp_path)
 
 
 def test_texts_of_a_csv_stay_texts(tmp_path, media):

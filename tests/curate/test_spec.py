@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import yaml
@@ -39,6 +40,25 @@ def test_a_spec_survives_its_own_dump(tmp_path, footage):
     for raw in (spec_dict(footage, tmp_path), {"name": "a", "sources": [{"path": "x"}], "output": "y"}):
         spec = parse(raw)
         assert parse(dump(spec)) == spec
+
+
+def test_models_are_found_from_any_folder(tmp_path, monkeypatch):
+    """A worker on a cluster has another working folder than the driver, and a dataset's card outlives both."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("wan", "umt5", "vlm", "tuned"):
+        Path(name).mkdir()
+    texts = [{"encoder": "transformers", "model": "umt5"}, {"encoder": "transformers", "name": "t", "model": "org/hub"}]
+    caption = {"with": "vlm", "model": {"short": "vlm", "dense": "org/vlm"}, "adapter": "tuned"}
+    raw = {"name": "a", "sources": [{"path": "x"}], "output": "o", "stages": [
+        {"caption": caption}, {"encode": {"latents": {"codec": "vae", "model": "wan"}, "text": texts}}, {"export": {}},
+    ]}  # fmt: skip
+    stages, here = absolute(parse(raw)).stages, str(tmp_path)
+    assert stages.encode.latents.params == {"model": f"{here}/wan"}
+    assert [text.params["model"] for text in stages.encode.text] == [f"{here}/umt5", "org/hub"]
+    said = {"model": {"short": f"{here}/vlm", "dense": "org/vlm"}, "adapter": f"{here}/tuned"}
+    assert stages.caption.params == said
+    raw["stages"][0] = {"caption": {"with": "server", "model": "vlm", "url": "http://localhost:1"}}
+    assert absolute(parse(raw)).stages.caption.params["model"] == "vlm", "a server knows it by this name"
 
 
 @pytest.mark.parametrize(
@@ -379,3 +399,24 @@ def test_given_frames_must_fill_latent_frames(request_, sentence, tmp_path, foot
     plan = Plan(parse(spec_dict(footage, tmp_path / "out", train={}, sample={"prompts": [asked]})))
     with pytest.raises(SpecError, match=sentence) if sentence else nullcontext():
         learn.refuse_unfit_requests(plan)
+
+
+def test_what_training_could_not_show_is_refused_before_it(tmp_path, footage, monkeypatch):
+    def plan(**train) -> Plan:
+        return Plan(parse(spec_dict(footage, tmp_path / "out", train=train)))
+
+    samples = {"every": 5, "prompts": ["a"]}
+    learn.refuse_unwatchable(plan())
+    learn.refuse_unwatchable(plan(samples=samples, tensorboard=True))
+    with pytest.raises(SpecError, match=r"train\.samples 0: width 50 is not a multiple"):
+        learn.refuse_unwatchable(plan(samples={**samples, "width": 50}))
+    asked = {"prompt": "a", "task": "i2v", "image": "nowhere.png"}
+    with pytest.raises(SpecError, match=r"train\.samples\.prompts\.0: image: there is no file .*nowhere\.png"):
+        learn.refuse_unwatchable(plan(samples={**samples, "prompts": [asked]}))
+    with pytest.raises(SpecError, match=r"train.*samples.*`prompts` is empty"):
+        plan(samples={"every": 5})
+    keys = [learn.train_key(plan(**train), "data") for train in ({}, {"samples": samples, "tensorboard": True})]
+    assert keys[0] == keys[1]
+    monkeypatch.setattr("curate.extras.find_spec", lambda name: None)  # as where it is not installed
+    with pytest.raises(SpecError, match=r"pip install 'rushes\[tensorboard\]'"):
+        learn.refuse_unwatchable(plan(tensorboard=True))

@@ -94,6 +94,30 @@ def test_a_changed_shard_is_found_before_anything_of_it_is_used(path, wanted, tm
             dataset.latent(0)
 
 
+@pytest.mark.parametrize("kind", ["clips", "texts"])
+def test_a_bit_that_turned_over_is_a_storage_error_wherever_it_is(path, tmp_path, kind):
+    """In the footer, in what is read on opening (ids, weights, sizes), in the payload: never other data, never a raw
+    error of Arrow. Columns are read before a shard is hashed, which needs the checksums of their pages."""
+    copy = Path(shutil.copytree(path, tmp_path / "d"))
+    shard = copy / Dataset(path).card["shards"][kind][0]["path"]
+    whole, rng, seen = shard.read_bytes(), np.random.default_rng(0), set()
+
+    def read(where: Path, columns: dict[str, list]) -> None:
+        dataset = Dataset(where)
+        assert dataset.columns == columns
+        dataset.latent(0)
+        dataset.text(columns["caption_short_text_id"][0])
+
+    for place in rng.permutation(len(whole))[:40].tolist():
+        data = bytearray(whole)
+        data[place] ^= 1 << int(rng.integers(8))
+        shard.write_bytes(data)
+        with pytest.raises(StorageError, match=kind + r"/part-\w+.parquet") as refused:
+            read(copy, Dataset(path).columns)
+        seen.add("exported (sha256)" in str(refused.value))
+    assert seen == {True, False}
+
+
 def test_a_dataset_may_lie_on_any_file_system(path, wanted, tmp_path):
     import fsspec
 

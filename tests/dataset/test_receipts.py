@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from datetime import date
 
+import pyarrow as pa
 import pytest
 
 from curate.dataset.receipts import uncalibrated_categories, unscreened_categories, verify_receipt
-from curate.errors import SpecError, UnscreenedData
-from tests.dataset.tiny import ALLOW, SCREENED, tiny_dataset
+from curate.dataset.shards import write_dataset
+from curate.errors import SpecError, StorageError, UnscreenedData
+from tests.dataset.tiny import ALLOW, SCREENED, clip_rows, header, text_rows, tiny_dataset
 
 POLICY = {"name": "default", "profile": "standard", "sha256": "0123456789abcdef" * 4}
 
@@ -148,6 +151,54 @@ def test_a_missing_shard(screened):
     next((screened / "texts").iterdir()).unlink()
     with pytest.raises(UnscreenedData, match=r"is missing: restore it"):
         verify_receipt(screened)
+
+
+def test_a_dataset_on_another_file_system_is_checked_like_a_folder(tmp_path):
+    """Of every byte, of what was added since the last look, and of the mp4 files: memory:// stands for s3://."""
+    import fsspec
+
+    memory, url = fsspec.filesystem("memory"), "memory://receipts/d"
+    path = with_files(tmp_path / "d")
+    shard = str(next((path / "clips").iterdir()).relative_to(path))
+
+    def changed(name: str, data: bytes | None) -> None:
+        if memory.exists("/receipts"):
+            memory.rm("/receipts", recursive=True)
+        memory.put(str(path), "/receipts/d", recursive=True)
+        if data is None:
+            memory.rm(f"/receipts/d/{name}")
+        elif name:
+            memory.pipe(f"/receipts/d/{name}", data)
+
+    flipped = bytearray((path / shard).read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    (clip,) = (f"mp4/{file.name}" for file in (path / "mp4").iterdir())
+    changed("", b"")
+    try:
+        assert verify_receipt(url) == verify_receipt(str(path)) == verify_receipt(path)
+        for name, data, why in (
+            (shard, bytes(flipped), f"{url}/{shard} was changed after"), (shard, None, f"{shard} is missing"),
+            ("clips/part-0.parquet", b"x", "part-0.parquet was added after"), (clip, b"x", f"{clip} was changed"),
+            (clip, None, f"{clip} is missing"), ("mp4/a/b.mp4", b"x", "mp4/a/b.mp4 was added"),
+            ("dataset.json", b"{}", "is not the one that the receipt"), ("dataset.json", None, "has no dataset.json"),
+            ("receipt.json", b"{}", "receipt.json was changed"), ("receipt.json", None, f"{url} has no receipt.json"),
+        ):  # fmt: skip
+            changed(name, data)
+            with pytest.raises(UnscreenedData, match=re.escape(why)):
+                verify_receipt(url)
+        with pytest.raises(StorageError, match=r"nowhere://d/receipt\.json cannot be read"):
+            verify_receipt("nowhere://d")
+    finally:
+        memory.rm("/receipts", recursive=True)
+
+
+def with_files(path):
+    """A screened dataset of one clip, its mp4 beside it."""
+    clips = clip_rows(((1, 16),))
+    data, name = b"no mp4, but bytes", clips["clip_id"][0].as_py()
+    file = {"clip_id": name, "how": "copied", "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    files = pa.Table.from_pylist([{**file, "data": data}])
+    return write_dataset(path, [clips], [text_rows(["a", "x a"])], header(), SCREENED, files=[files]).path
 
 
 def test_the_refusal_is_a_spec_error_with_exit_code_2():

@@ -7,9 +7,11 @@ import os
 import time
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from curate.codecs.bf16 import decode_bf16
+from curate.codecs.bf16 import decode_bf16, encode_bf16
 from curate.dataset.parquet import Sizes
 from curate.dataset.reader import Dataset
 from curate.dataset.shards import LatentStats, write_dataset
@@ -21,6 +23,36 @@ MIXED = ((9, 32), (5, 16), (1, 32), (9, 32), (5, 24), (9, 16), (1, 16))
 
 def tree(path):
     return {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+def test_two_exports_of_one_process_number_do_not_meet(tmp_path):
+    """Two hosts that share a disk: the second begins and ends while the first is writing."""
+    clips, texts = clip_rows(MIXED), text_rows(["a", "b c"])
+
+    def other_first():
+        yield clips.slice(0, 3)
+        write_dataset(tmp_path / "d", [clips.slice(0, 1)], [texts], header(), UNSCREENED)
+        yield clips.slice(3)
+
+    info = write_dataset(tmp_path / "d", other_first(), [texts], header(), UNSCREENED)
+    assert info.clips == len(Dataset(tmp_path / "d")) == len(MIXED)
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_a_text_is_read_without_many_others(tmp_path):
+    """A training step wants single texts, of which one of a large encoder is half a MiB."""
+    features = np.zeros((500, 1024), np.float32)
+    rows = text_rows([str(number) for number in range(12)]).to_pylist()
+    heavy = [{**row, "features": encode_bf16(features), "shape": list(features.shape)} for row in rows]
+    write_dataset(tmp_path / "d", [clip_rows(((1, 16),))], [pa.Table.from_pylist(heavy)], header(), UNSCREENED)
+    (path,) = (tmp_path / "d" / "texts").iterdir()
+    footer = pq.ParquetFile(path).metadata
+    assert [footer.row_group(group).num_rows for group in range(footer.num_row_groups)] == [4, 4, 4, 1]
+    dataset = Dataset(tmp_path / "d")
+    dataset.warm_texts([text_id(""), text_id("3")])
+    assert dataset.text(text_id("3")).shape == (500, 1024)
+    with pytest.raises(SpecError, match="has no text"):
+        dataset.warm_texts(["nobody"])
 
 
 def test_equal_input_gives_equal_bytes_whatever_the_batches(tmp_path):

@@ -63,6 +63,16 @@ def test_rows_come_in_order_and_few_are_held(texts, monkeypatch):
     assert most < 8 << 20, "a chunk is 2 MiB, the parts held are 2 MiB"
 
 
+def test_of_heavy_rows_fewer_are_in_flight(texts, monkeypatch):
+    store, table, names = texts
+    monkeypatch.setattr(export, "_CHUNK_BYTES", 5 * 2 * WIDTH)
+    chunks = [chunk["text_id"].to_pylist() for chunk in export._Heavy(table, store).chunks(names[:23])]
+    assert [len(chunk) for chunk in chunks] == [5, 5, 5, 5, 3]
+    assert [name for chunk in chunks for name in chunk] == names[:23]
+    monkeypatch.setattr(export, "_CHUNK_BYTES", 1)
+    assert [chunk.num_rows for chunk in export._Heavy(table, store).chunks(names[:3])] == [1, 1, 1]
+
+
 def test_a_part_that_cannot_be_read_names_itself(texts):
     store, table, names = texts
     path = store.out / store.parts(table.name)[3].path

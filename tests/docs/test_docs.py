@@ -22,7 +22,7 @@ from curate.spec_screen import Sealed
 from curate.stage import Screen
 from filters.dedup.perceptual import PerceptualParams
 from tests.conftest import REPO
-from trainer.config import MODELS, ModelConfig, SampleConfig, SampleRequest, StageConfig, TrainConfig
+from trainer.config import MODELS, ModelConfig, SampleConfig, SampleRequest, SamplesConfig, StageConfig, TrainConfig
 from worlds.shapes import ShapesOptions
 
 DOCS = REPO / "docs"
@@ -38,8 +38,8 @@ def codes(text: str) -> set[str]:
 MODELS_OF_SPEC: list[type[BaseModel]] = [
     spec.Spec, spec.Source, spec.Media, spec.Split, spec.Rule, spec.Screen, Sealed, spec.CaptionSpec, spec.Match,
     spec.Latents, spec.Text, spec.Encode, spec.Export, spec.About, spec.Stages, spec.Resource, spec.Limits, spec.Engine,
-    spec.Quarantine, ModelConfig, TrainConfig, StageConfig, SampleConfig, SampleRequest, PerceptualParams,
-    ShapesOptions,
+    spec.Quarantine, ModelConfig, TrainConfig, StageConfig, SampleConfig, SampleRequest, SamplesConfig,
+    PerceptualParams, ShapesOptions,
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from curate.errors import SpecError
 from curate.forecast import forecast_of, lines_of
+from curate.ids import text_id
 from curate.run import Run
 from curate.spec_file import load_spec
 from tests.conftest import rushes, spec_dict, write_spec
@@ -60,10 +61,15 @@ def test_everything_is_accounted_for(finished, footage):
     assert sorted(row["clip_id"] for row in clips) == sorted(kept)
     still = next(row for row in clips if row["num_frames"] == 1)
     assert still["shape"][1] == 1
+    assert "weight" not in clips[0], "nobody said one"
+    assert {row["loss_weight"] for row in clips} == {1.0}
     texts = pq.read_table(out / "dataset" / "texts")
     assert texts["text"].to_pylist().count("") == 1
     wanted = {row[f"caption_{kind}_text_id"] for row in clips for kind in ("short", "dense")}
     assert wanted <= set(texts["text_id"].to_pylist())
+    first_use = [row[f"caption_{kind}_text_id"] for row in clips for kind in ("short", "dense", "original")]
+    order = list(dict.fromkeys([text_id(""), *filter(None, first_use)]))
+    assert texts["text_id"].to_pylist() == order != sorted(order), "texts of clips that lie together lie together"
 
 
 def test_the_ledger_opens_with_one_line_everywhere(finished):

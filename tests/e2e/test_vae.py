@@ -34,7 +34,9 @@ def spec_of(folder, model, **latents):
     encode = {"codec": "vae", "model": str(model), "short_side": 32, "max_frames": 9, **latents}
     return {
         "name": "vae", "output": str(folder / "out"),
-        "sources": [{"path": str(folder / "footage"), "original_caption": "a square"}],
+        "sources": [
+            {"path": str(folder / "footage"), "original_caption": "a square", "weight": 2, "loss_weight": 0.5}
+        ],
         "stages": [
             {"split": {"detector": "fast", "min_s": 0.5, "max_s": 10}},
             {"screen": {"explicit": [], "violence": [], "hate": []}},
@@ -60,12 +62,15 @@ def test_a_clip_becomes_latents_a_model_and_a_clip(tmp_path):
     codec = latent_codec("vae", model=str(model))
     assert card["codec"] == {
         "name": "vae", "params": {"model": str(model)}, "fingerprint": codec.fingerprint,
-        "class": "AutoencoderKLWan", "posterior": "mean", "normalised": True, "dtype": "auto",
+        "class": "AutoencoderKLWan", "posterior": "mean", "normalised": True, "dtype": "fp32",
         "causal": True,
     }  # fmt: skip
     row = pq.read_table(dataset / card["shards"]["clips"][0]["path"]).to_pylist()[0]
     assert (row["width"], row["height"], row["num_frames"], row["how"]) == (48, 32, 9, "whole, fp32")
     assert row["shape"] == [4, 3, 4, 6]
+    assert (row["weight"], row["loss_weight"]) == (2.0, 0.5)
+    (drawn,) = map(json.loads, (run_dir / "clips.jsonl").read_text().splitlines())
+    assert drawn["draws_per_epoch"] == [2.0], "what the manifest says is what the trainer does"
     job = Job("full", row["start_pts"], row["end_pts"], fit=Fit(32, run.plan.multiple), most=9)
     frames = [f.fitted for f in reader_for(run.spec).frames(str(tmp_path / "footage" / "one.mp4"), job)]
     clip = np.stack(frames).astype(np.float32).transpose(3, 0, 1, 2)[None] / 127.5 - 1
@@ -130,3 +135,14 @@ def test_what_makes_other_latents_makes_another_key(tmp_path):
     with pytest.raises(SpecError) as refused:
         Plan(parse(spec_of(tmp_path, tmp_path / "nowhere")))
     assert refused.value.key == ("stages", "encode")
+
+
+def test_a_budget_above_what_a_worker_may_have_is_refused_before_anything_runs(tmp_path):
+    raw = spec_of(tmp_path, tiny_vaes.wan(tmp_path / "wan"))
+    limit = Plan(parse(raw)).spec.engine.limits.memory_gib
+    assert 3 * Plan(parse(raw)).codec.budget_gb("encode") * 1e9 < limit * 2**30, "the default fits, kernels and all"
+    raw = spec_of(tmp_path, tmp_path / "wan", memory_gb=9)
+    with pytest.raises(SpecError, match=r"memory_gb: 9 is more than .* a third of engine.limits.memory_gib \(8\)"):
+        Plan(parse(raw))
+    for engine in ({"limits": {"memory_gib": 32}}, {"resources": {"latent": {"gpus": 1}}}):
+        Plan(parse({**raw, "engine": engine}))

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "worlds": {"curate", "worlds"},
     "trainer": {"curate", "trainer"},
 }
-TRAINER_MAY = ("curate.schema", "curate.errors", "curate.dataset", "curate.codecs", "curate.media.writer")
+TRAINER_MAY = tuple(f"curate.{name}" for name in ("schema", "errors", "extras", "dataset", "codecs", "media.writer"))
 LAZY = ("torch", "transformers", "ray", "open_clip", "diffusers")
 
 

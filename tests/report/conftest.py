@@ -91,7 +91,11 @@ def trained(out: Path, steps: int = 60, evaluations: bool = True) -> Path:
     ]
     (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
     if evaluations:
-        row = {"step": steps, "loss": 0.5, "curve": [0.5], "channel_floor": 0.61}
+        floors = {"predict_zero": 2.01, "channel_floor": 0.61, "linear_floor": 0.37}
+        part = {"loss": 0.5, **floors, "clips": 3}
+        known = {"loss": 2.5, "predict_zero": 1.9, "channel_floor": 0.6, "clips": 2}
+        splits = {"tier": {"32": part, "720": part}, "task": {"i2v": known, "t2v": part}}
+        row = {"step": steps, **part, "curve": [0.5], "forwards": 30, "splits": splits}
         (folder / "eval.jsonl").write_text(json.dumps(row) + "\n")
     snapshots.finish(out, "train", folder.name)
     return folder

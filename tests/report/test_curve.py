@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.errors import StorageError
+from curate.media.writer import write_image
 from curate.report import training as t
 from curate.report.axes import ticks
 from tests.report.conftest import trained
@@ -76,3 +80,53 @@ def test_ticks_are_few_even_and_inside(low: float, span: float, most: int) -> No
     assert all(low - slack <= mark <= high + slack for mark in marks)
     gaps = [b - a for a, b in pairwise(marks)]
     assert all(abs(gap - gaps[0]) <= slack for gap in gaps)
+
+
+def test_what_the_loss_is_held_against_is_drawn_where_it_is(tmp_path: Path) -> None:
+    view = t.training(trained(tmp_path))
+    assert view is not None
+    assert [line["label"] for line in view["references"]] == ["predicting zero 2.01", "best linear filter 0.37"]
+    zero, floor = (line["y"] for line in view["references"])
+    dot = view["evaluations"][0]["y"]
+    assert [line["text"] - line["y"] for line in view["references"]] == [pytest.approx(-5), pytest.approx(13)]
+    assert t._TOP <= zero < dot < floor <= t._BOTTOM
+    # The axis is linear: 0.5 lies between 2.01 and 0.37 as it should.
+    assert (dot - zero) / (floor - zero) == pytest.approx((2.01 - 0.5) / (2.01 - 0.37), abs=1e-3)
+
+
+def test_the_validation_is_a_row_a_part(tmp_path: Path) -> None:
+    view = t.training(trained(tmp_path))
+    assert view is not None
+    rows = view["validation"]["rows"]
+    assert [(row["split"], row["part"]) for row in rows] == [
+        ("", "all"), ("shorter side", "32"), ("", "720"), ("task", "i2v"), ("", "t2v"),
+    ]  # fmt: skip
+    assert [row["worse"] for row in rows] == [False, False, False, True, False]
+    assert rows[3]["linear_floor"] == "-"
+    assert (rows[0]["loss"], rows[0]["predict_zero"], rows[0]["clips"]) == ("0.5", "2.01", "3")
+
+
+def test_an_evaluation_of_an_earlier_version_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
+    folder = trained(tmp_path, evaluations=False)
+    (folder / "eval.jsonl").write_text(json.dumps({"step": 60, "loss": 0.5, "curve": [0.5], "channel_floor": 0.61}))
+    view = t.training(folder)
+    assert view is not None
+    assert view["validation"] is None
+    assert [line["label"] for line in view["references"]] == ["Gaussian bound from channel covariance alone 0.61"]
+
+
+def test_the_newest_sheet_is_embedded_no_wider_than_the_page(tmp_path: Path) -> None:
+    folder = trained(tmp_path)
+    assert t.training(folder)["sheet"] is None  # type: ignore[index]
+    for step, level in ((500, 40), (12000, 200), (9000, 90)):
+        at = folder / "samples" / f"step-{step:08d}"
+        at.mkdir(parents=True)
+        write_image(at / "sheet.png", np.full((60, 2800, 3), level, np.uint8))
+    view = t.training(folder)
+    assert view is not None
+    assert (view["sheet"]["step"], view["sheet"]["width"], view["sheet"]["height"]) == ("12,000", 1400, 30)
+    jpeg = base64.b64decode(view["sheet"]["data"].partition(",")[2])
+    assert abs(float(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).mean()) - 200) < 2
+    (folder / "samples" / "step-00012000" / "sheet.png").write_bytes(b"no picture")
+    with pytest.raises(StorageError, match=r"step-00012000.sheet\.png is no readable picture"):
+        t.training(folder)

@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from curate.errors import StorageError
 from curate.ledger import funnel
+from curate.media.writer import write_image
 from curate.report import write_report
 from curate.run import Run
 from tests.report.conftest import BOLD, IMAGE, SCRIPT, sampled, stages, trained
@@ -153,7 +155,7 @@ def test_an_unchanged_run_does_no_work(job: Opened) -> None:
         write_report(run, ledger)
 
 
-@pytest.mark.parametrize("change", ["rule", "log", "sample", "truncated"])
+@pytest.mark.parametrize("change", ["rule", "log", "sheet", "sample", "truncated"])
 def test_a_change_is_shown(job: Opened, change: str) -> None:
     run = job()
     log = trained(run.out) / "log.jsonl"
@@ -163,6 +165,10 @@ def test_a_change_is_shown(job: Opened, change: str) -> None:
         run = job_again(run, stages(sharpness={"min": 0.05}))
     elif change == "log":
         log.write_text(log.read_text().splitlines()[0] + "\n")
+    elif change == "sheet":
+        (log.parent / "samples" / "step-00000060").mkdir(parents=True)
+        write_image(log.parent / "samples" / "step-00000060" / "sheet.png", np.zeros((20, 30, 3), np.uint8))
+        assert "Frames of the samples at step 60" in page(run).named("img")[-1]["alt"]
     elif change == "sample":
         sampled(run.out, 1, prompt="another prompt")
     else:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from curate.dataset.reader import Dataset
 from curate.errors import RushesError
+from tests.trainer.checkpoint_child import checkpoint_facts
 from tests.trainer.test_packs import BY_TOKENS
 from tests.trainer.test_train import config
 from trainer.data import Group, TrainingData
@@ -55,6 +56,7 @@ def main(dataset: Path, folder: Path, run: Path) -> None:
         facts["weights"] = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in trainer.params)).hexdigest()
         facts["noise"] = {clip: hashlib.sha256(group.noise_BCTHW[at].numpy().tobytes()).hexdigest()
                           for group in trainer.made(3) for at, clip in enumerate(group.clip_ids)}  # fmt: skip
+        facts["checkpoints"] = checkpoint_facts(ranks, folder / "tensors")
         pids = [int(pid) for (pid,) in ranks.gather([os.getpid()])]
 
         def stop(record: dict) -> None:

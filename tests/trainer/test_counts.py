@@ -8,12 +8,12 @@ from collections import Counter
 import pytest
 import torch
 
-from trainer.checkpoint import Model
 from trainer.config import MODELS, ModelConfig, TrainConfig
 from trainer.counts import dimensions
 from trainer.dit import DitConfig, WanDit
 from trainer.flops import built_dimensions
 from trainer.grid import CHANNELS
+from trainer.model import Model
 from trainer.optimizers import make_optimizers
 from trainer.refiner import Refiner
 

@@ -16,8 +16,8 @@ import torch
 from curate.errors import SpecError, StorageError
 from tests.dataset.tiny import ALLOW, tiny_dataset
 from trainer import exported
-from trainer.checkpoint import PARTS, load_newest, save_checkpoint, storing
 from trainer.config import ModelConfig, SampleConfig, TrainConfig
+from trainer.durable import storing
 from trainer.exported import MODEL_FILE, export_model, is_exported, load_model, verify_export
 from trainer.sample import main as sample_main
 from trainer.sample import sample
@@ -46,53 +46,10 @@ def run_key(run_dir: Path) -> str:
     return json.loads((run_dir / "run.json").read_bytes())["run_key"]
 
 
-def parts(value: float) -> dict[str, dict[str, torch.Tensor]]:
-    return {name: {"w": torch.full((3,), value)} for name in PARTS}
-
-
 def damage(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-
-
-def names(out: Path) -> list[str]:
-    return sorted(path.name for path in (out / "checkpoints").iterdir())
-
-
-@pytest.mark.parametrize("keep", [1, 2])
-def test_a_damaged_newest_checkpoint_costs_no_good_one(tmp_path, keep):
-    save_checkpoint(tmp_path, 2, "k", parts(2), keep=2)
-    save_checkpoint(tmp_path, 9, "k", parts(9), keep=2)
-    damage(tmp_path / "checkpoints" / "step-00000009" / "ema.safetensors")
-    found = load_newest(tmp_path, "k")
-    assert found is not None
-    assert found[0] == 2
-    assert names(tmp_path) == ["damaged-step-00000009", "step-00000002"]
-    save_checkpoint(tmp_path, 4, "k", parts(4), keep=keep)
-    again = load_newest(tmp_path, "k")
-    assert again is not None
-    assert again[0] == 4
-    assert torch.equal(again[1]["weights"]["w"], torch.full((3,), 4.0))
-    assert names(tmp_path) == ["step-00000002", "step-00000004"][2 - keep :]
-
-
-def test_what_was_just_written_is_never_removed(tmp_path):
-    save_checkpoint(tmp_path, 9, "k", parts(9), keep=1)
-    damage(tmp_path / "checkpoints" / "step-00000009" / "ema.safetensors")
-    save_checkpoint(tmp_path, 4, "k", parts(4), keep=1)
-    found = load_newest(tmp_path, "k")
-    assert found is not None
-    assert found[0] == 4
-
-
-def test_a_checkpoint_of_another_run_is_left_alone(tmp_path):
-    save_checkpoint(tmp_path, 2, "other", parts(2), keep=2)
-    save_checkpoint(tmp_path, 9, "k", parts(9), keep=2)
-    damage(tmp_path / "checkpoints" / "step-00000009" / "ema.safetensors")
-    with pytest.raises(SpecError, match="another config or dataset"):
-        load_newest(tmp_path, "k")
-    assert names(tmp_path) == ["step-00000002", "step-00000009"]
 
 
 def test_an_export_that_is_there_is_not_written_again(dataset, run_dir):

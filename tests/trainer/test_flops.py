@@ -8,12 +8,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from curate.dataset.reader import Dataset
 from tests.dataset.tiny import ALLOW, tiny_dataset
-from trainer.checkpoint import Model
 from trainer.config import TrainConfig
 from trainer.data import TrainingData
 from trainer.dit import DitConfig, WanDit
 from trainer.flops import measured_peak, step_flops
 from trainer.loop import Trainer
+from trainer.model import Model
 from trainer.refiner import Refiner
 
 # (layers, heads, head_dim, ffn), (clips, frames, height, width, words, times), refiner layers, text_pad_to

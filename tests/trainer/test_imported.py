@@ -175,7 +175,7 @@ def test_the_first_loss_is_that_of_the_loaded_model(wan, dataset):
     trainer = Trainer(data, settings, "fp32")
     start = load_file(wan / FILE)
     assert all(torch.equal(value, start[name]) for name, value in trainer.model.dit.state_dict().items())
-    averaged = trainer.averaged().dit.state_dict()
+    averaged = trainer.full_average().dit.state_dict()
     assert all(torch.equal(value, start[name]) for name, value in averaged.items())
 
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from trainer import attention
 from trainer.attention import Segments, attend, attend_pack, flash
-from trainer.checkpoint import Model
 from trainer.dit import DitConfig, WanDit
 from trainer.grid import CHANNELS
+from trainer.model import Model
 from trainer.packed import PackedClip, forward_packed, model_packed
 from trainer.refiner import Refiner
 

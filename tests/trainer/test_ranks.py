@@ -18,9 +18,11 @@ from safetensors.torch import load_file
 from curate.dataset.reader import Dataset
 from curate.errors import SpecError
 from tests.dataset.tiny import tiny_dataset
+from tests.trainer.checkpoint_child import equal, whole
 from tests.trainer.ranks_child import SETTINGS, STOP_AT, gradients, ready
 from tests.trainer.test_packs import MIXED
 from tests.trainer.test_train import command, config
+from trainer.checkpoint import Checkpoints
 from trainer.ranks import Ranks, joined
 from trainer.train import train
 
@@ -124,6 +126,23 @@ def test_a_signal_to_one_rank_stops_all_and_the_run_goes_on_with_another_number_
         assert two["loss"] == pytest.approx(one["loss"], rel=0, abs=1e-5)
         assert all(two[key] == one[key] for key in ("step", "lr", "tokens", "flops", "captions", "fell_back", "waste"))
     assert [r["loss"] for r in found[:4]] == [r["loss"] for r in wanted[:4]]
+
+
+def test_checkpoints_of_whole_and_sharded_tensors_are_read_as_either_by_any_number_of_ranks(said, left):
+    """Values are changed in place while they are written; one rank's disk that refuses is told to both."""
+    for facts in said:
+        found = facts["checkpoints"]
+        assert [found[f"{step} as {how}"] for step in (1, 2) for how in ("whole", "sharded")] == [True] * 4
+        assert found["files"] == ["shard-00000.safetensors", "shard-00001.safetensors", "state.json"]
+        assert found["refused"].startswith("StorageError: cannot write ")
+        assert "step-00000003" in found["refused"]
+    names = [path.name for path in (left / "tensors" / "checkpoints").glob("step-*")]
+    assert sorted(names) == ["step-00000001", "step-00000002"]
+    with Checkpoints(left / "tensors", "k", Ranks()) as alone:
+        newest, blank = alone.newest(), whole(0)
+        assert newest is not None
+        alone.load(newest, {"weights": blank})
+    assert equal(blank, 2)
 
 
 def test_a_loss_that_is_not_finite_on_one_rank_ends_both_and_names_its_clips(said, dataset):

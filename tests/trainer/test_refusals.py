@@ -83,3 +83,22 @@ def test_a_valid_set_trains(tmp_path, capsys):
     code, said = _train(tmp_path, capsys, None, {})
     assert code == 0, said
     assert json.loads((tmp_path / "run" / "run.json").read_text())["uncalibrated"] == []
+
+
+def test_a_set_on_another_file_system_trains_and_an_edited_one_does_not(tmp_path, capsys):
+    import fsspec
+
+    memory, path = fsspec.filesystem("memory"), tmp_path / "config.json"
+    data = tiny_dataset(tmp_path / "data", receipt={**SCREENED, "policy": POLICY}).path
+    path.write_text(json.dumps(CONFIG))
+    memory.put(str(data), "/trained/d", recursive=True)
+    ask = ["--dataset", "memory://trained/d", "--config", str(path), "--out"]
+    try:
+        assert main([*ask, str(tmp_path / "run")]) == 0, capsys.readouterr().err
+        _edited_shard(data, None)
+        memory.rm("/trained", recursive=True)
+        memory.put(str(data), "/trained/d", recursive=True)
+        assert main([*ask, str(tmp_path / "other")]) == 2
+        assert "was changed after the screening" in capsys.readouterr().err
+    finally:
+        memory.rm("/trained", recursive=True)

@@ -60,7 +60,7 @@ def test_any_mix_of_shapes_trains_and_the_log_says_how(unbroken):
     records = [json.loads(line) for line in (unbroken / "log.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records] == list(range(1, 13))
     counted = {"tokens", "captions", "fell_back", "waste", "imbalance", "seconds", "core_seconds", "data_wait_s"}
-    counted |= {"flops", "tokens_per_second", "mfu"}
+    counted |= {"flops", "tokens_per_second", "mfu", "memory_mib", "drawn"}
     assert set(records[0]) == {"step", "loss", "lr", "grad_norm", *counted}
     assert all(np.isfinite(r["loss"]) for r in records)
 
@@ -89,9 +89,9 @@ def test_what_a_run_leaves_is_the_averaged_model_in_diffusers_layout(unbroken, d
     assert run["receipt_digest"] == json.loads((dataset / "receipt.json").read_bytes())["digest"]
     assert run["unscreened"] == ALLOW
     assert run["default_size"] == {"width": 32, "height": 32, "num_frames": 9, "fps": 8.0}
-    ema = load_file(unbroken / "checkpoints" / "step-00000012" / "ema.safetensors")
+    saved = load_file(unbroken / "checkpoints" / "step-00000012" / "shard-00000.safetensors")
     model = load_model(unbroken)
-    assert all(torch.equal(value, ema[name]) for name, value in model.state_dict().items())
+    assert all(torch.equal(value, saved[f"ema.{name}"]) for name, value in model.state_dict().items())
     assert sorted(p.name for p in (unbroken / "checkpoints").iterdir()) == ["step-00000009", "step-00000012"]
 
 
@@ -163,7 +163,7 @@ def test_a_damaged_checkpoint_is_passed_over(dataset, unbroken, tmp_path):
     out = tmp_path / "r"
     train(dataset, out, config())
     for name, count in (("step-00000012", 1), ("step-00000009", 2)):
-        weights = out / "checkpoints" / name / "weights.safetensors"
+        weights = out / "checkpoints" / name / "shard-00000.safetensors"
         weights.write_bytes(weights.read_bytes()[:-1] + b"\0\0")
         if count == 1:
             assert train(dataset, out, config()).steps == 12
