@@ -35,7 +35,7 @@ from curate.dataset.receipts import uncalibrated_categories, unscreened_categori
 from curate.errors import RushesError, SpecError, StorageError, UnscreenedData
 from trainer.ahead import Ahead
 from trainer.checkpoint import Checkpoints
-from trainer.config import SCHEDULING, TrainConfig, read_config
+from trainer.config import SCHEDULING, VERSION, TrainConfig, read_config
 from trainer.data import TrainingData, shared_evenly
 from trainer.durable import storing, write_json
 from trainer.exported import export_model, is_exported
@@ -155,7 +155,7 @@ def _run_json(
     content = data.dataset.card.get("content", receipt["digest"])
     init = [] if config.init is None else [init_sha256(Path(config.init))]
     kept = {k: v for k, v in settings.items() if k not in SCHEDULING}
-    run_key = fingerprint([kept, content, *init])
+    run_key = fingerprint([VERSION, kept, content, *init])
     faster = faster_precision if ranks.device.type == "cpu" else lambda: "bf16"
     precision = config.precision if config.precision != "auto" else faster()
     path = out_dir / "run.json"
