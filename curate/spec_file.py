@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from curate.errors import SpecError
 from curate.files import absolute_path, is_local, local_path
 from curate.spec import Spec
+from curate.spec_base import first_fault
 from curate.spec_screen import Screen
 
 
@@ -60,15 +61,9 @@ def parse(raw: dict[str, Any], name: str = "spec", node: yaml.Node | None = None
     try:
         return Spec.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = first["loc"]
-        inner = first.get("ctx", {}).get("error")
-        if isinstance(inner, ValidationError):  # of a section that the trainer's own models check
-            first = inner.errors()[0]
-            place = (*place, *first["loc"])
+        place, message = first_fault(error)
         line = _line(node, place)
         where = ".".join(str(part) for part in place)
-        message = first["msg"].removeprefix("Value error, ")
         more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
         raise SpecError(
             f"{name}{f':{line}' if line else ''}: {where + ': ' if where else ''}{message}{more}"

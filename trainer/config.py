@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from curate.errors import SpecError
+from curate.registry import nearest
 from trainer.requests import FILES, SampleConfig, SampleRequest, SamplesConfig, first_error, read_requests
 from trainer.sizes import MODELS, Frozen, ModelConfig, ModelName, Positive, Shift, shift_at
 
@@ -126,6 +127,13 @@ class TrainConfig(Frozen):
     allow_uncalibrated: list[str] = []
     require_policy: str | None = None  # of the data: its name, NAME/PROFILE, or the beginning of its sha256
 
+    @field_validator("model", mode="before")
+    @classmethod
+    def _named_or_given(cls, value: Any) -> Any:
+        if isinstance(value, str) and value not in MODELS:
+            raise ValueError(f"unknown model {value!r}; {nearest(value, list(MODELS))}")
+        return ModelConfig.model_validate(value) if isinstance(value, dict) else value
+
     @model_validator(mode="before")
     @classmethod
     def _one_measure(cls, values: Any) -> Any:
@@ -155,6 +163,8 @@ class TrainConfig(Frozen):
     def _kept(self) -> TrainConfig:
         if self.keep_every is not None and self.keep_every % self.checkpoint_every:
             raise ValueError(f"keep_every {self.keep_every} is no multiple of checkpoint_every {self.checkpoint_every}")
+        if self.eval_every and not self.eval_clips:
+            raise ValueError("eval_every: there is nothing to validate on: hold clips out of training with `eval_clips`")
         return self
 
     @model_validator(mode="after")

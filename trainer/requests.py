@@ -7,9 +7,10 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from curate.errors import SpecError
+from curate.spec_base import first_fault
 from trainer.sizes import Frozen, Positive, Shift
 
 # A request's key this like a known one (difflib's ratio) is taken for a slip of the keyboard.
@@ -108,6 +109,23 @@ class SampleConfig(Frozen):
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: Annotated[int, Field(ge=0)] = 0
 
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        """Read each request by itself, so that what is said is what is wrong with it."""
+        return [_request(item, place) for place, item in enumerate(value)] if isinstance(value, list) else value
+
+
+def _request(value: Any, place: int) -> Any:
+    if isinstance(value, dict):
+        try:
+            return SampleRequest.model_validate(value)
+        except ValidationError as error:
+            raise ValueError(f"{place}: {first_error(error)}") from error
+    if not isinstance(value, str | SampleRequest):
+        raise ValueError(f"{place}: a text or a request with a `prompt`, got {value!r}")
+    return value
+
 
 class SamplesConfig(SampleConfig):
     """Samples of the averaged weights that a training run makes as it goes, every so many steps and at its end.
@@ -170,7 +188,7 @@ def _resolved(request: SampleRequest, base: Path | None, where: str) -> SampleRe
 def first_error(error: Exception) -> str:
     """Say what is wrong with a value that pydantic or json refused, in one line."""
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return f"{where + ': ' if where else ''}{first['msg']}"
+        place, message = first_fault(error)
+        where = ".".join(map(str, place))
+        return f"{where + ': ' if where else ''}{message}"
     return f"not a JSON object ({error})"

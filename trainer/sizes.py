@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from curate.spec_base import known_keys
 
 Positive = Annotated[int, Field(gt=0)]
 COORDINATES = 12  # channels that say where in a clip a token lies: four of each axis (grid.py)
@@ -14,6 +16,11 @@ REFINER_HEADS = 4  # of the text refiner (refiner.py); its width is shared out a
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, value: Any) -> Any:
+        return known_keys(cls, value)
 
 
 class ModelConfig(Frozen):
@@ -92,7 +99,11 @@ class TokenShift(Frozen):
         return self
 
 
-Shift = Annotated[float, Field(gt=0)] | TokenShift
+def _by_tokens(value: Any) -> Any:
+    return TokenShift.model_validate(value) if isinstance(value, dict) else value
+
+
+Shift = Annotated[Annotated[float, Field(gt=0)] | TokenShift, BeforeValidator(_by_tokens)]
 
 
 def shift_at(shift: Shift, tokens: int) -> float:

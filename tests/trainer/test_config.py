@@ -21,7 +21,7 @@ from trainer.config import MODELS, ModelConfig, SampleConfig, SampleRequest, Tra
         {"mode_scale": 1.8}, {"times": "beta"}, {"tasks": {"paint": 1.0}}, {"peak_tflops": 0}, {"shift": 0.0},
         {"shift": {"base_tokens": 9, "base": 1.0, "max_tokens": 9, "max": 2.0}},
         {"shift": {"base_tokens": 1, "base": 3.0, "max_tokens": 9, "max": 2.0}}, {"shift": {"base": 1.0}},
-        {"init": "folder"},
+        {"init": "folder"}, {"eval_every": 2},
         {"batch": 4, "tokens_per_pack": 64}, {"batch": None}, {"packs_per_step": 0}, {"tokens_per_pack": 0},
         {"batch": 7, "packs_per_step": 8}, {"packs_per_step": 65},
         {"mixture": {"in_house": 0.0}}, {"mixture": {"in_house": -1.0}}, {"max_synthetic": 1.1},
