@@ -110,7 +110,10 @@ def _funnel_lines(rows: list[dict[str, Any]]) -> list[str]:
 @app.command()
 def plan(
     spec: SpecPath,
-    gpus: Annotated[int | None, typer.Option(min=1, help="of the training: how many (8)")] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=1, help="of the training: how many; unless said, as many as share its packs, 8 at most"),
+    ] = None,
     gpu: Annotated[str | None, typer.Option(help="one of those with a known rate; all of them unless said")] = None,
     peak_tflops: Annotated[float | None, typer.Option(help="dense TFLOP/s of another GPU")] = None,
     mfu: Annotated[float | None, typer.Option(help="share of that rate that is reached (0.35)")] = None,

@@ -28,8 +28,8 @@ def forecast_of(
 ) -> dict[str, Any] | None:  # fmt: skip
     """Return the forecast of the spec's training, None where it has none, or {"missing": what it would need}.
 
-    Either says how it will be started (`launch`); where that is on GPUs, the forecast is for so many unless `gpus` says
-    otherwise.
+    Either says how it will be started (`launch`). Unless `gpus` says how many, the forecast is for as many as that is on,
+    or else for the most of 1, 2, 4 and 8 that can share a step's packs.
 
     Raises:
         SpecError: the GPU is not known, the number is none, or the trainer would refuse the exported dataset.
@@ -38,14 +38,15 @@ def forecast_of(
 
     if gpu is not None and gpu not in planning.GPUS and peak_tflops is None:
         raise SpecError(f"--gpu {gpu}: give its --peak-tflops; {nearest(gpu, tuple(planning.GPUS))}")
-    resource = job.spec.engine.resources.get("train")
-    usual = ranks_of(job.spec)[0] if resource is not None and resource.gpus else planning.DEFAULT_GPUS
-    count, share = gpus or usual, planning.DEFAULT_MFU if mfu is None else mfu
+    share = planning.DEFAULT_MFU if mfu is None else mfu
     if not (0 < share <= 1 and (peak_tflops is None or 0 < peak_tflops < math.inf)):
         raise SpecError(f"--mfu {share} must be above 0 and at most 1, --peak-tflops above 0")
     if job.spec.train is None:
         return None
-    hardware = planning.Hardware.of(count, gpu, peak_tflops, share)
+    resource = job.spec.engine.resources.get("train")
+    on_gpus = resource is not None and resource.gpus
+    usual = ranks_of(job.spec)[0] if on_gpus else math.gcd(job.spec.train.packs_per_step, planning.DEFAULT_GPUS)
+    hardware = planning.Hardware.of(gpus or usual, gpu, peak_tflops, share)
     return {"launch": described(job.spec), **_foreseen(job, hardware, note)}
 
 
@@ -162,15 +163,16 @@ def lines_of(found: dict[str, Any]) -> list[str]:
     disk, tokens = found["disk"], found["tokens"]
     spread = ", ".join(f"{name} {value}" for name, value in tokens["of_clips"].items())
     texts = "?" if disk["texts"] is None else _bytes(disk["texts"])
+    writing = " and one being written" if disk["checkpoints"] > disk["checkpoints_kept"] * disk["checkpoint"] else ""
     lines = [
         "", f"training, by {found['source']}: {found['clips']} clips, {found['parameters']:,} parameters",
         f"launch    {found['launch']}",
         f"disk      latents {_bytes(disk['latents'])} and texts {texts}, in {disk['copies']} copies each (store, "
         f"dataset); checkpoints {_bytes(disk['checkpoints'])} ({_bytes(disk['checkpoint'])} each, "
-        f"{disk['checkpoints_kept']} kept and one being written); model {_bytes(disk['model'])}",
+        f"{disk['checkpoints_kept']} kept{writing}); model {_bytes(disk['model'])}",
         f"tokens    of a clip: {spread}; of the dataset {tokens['of_dataset']:,}; of the run {tokens['of_run']:,}",
         f"flops     {found['flops']:.3g}",
-        *(f"hours     {hours:.4g} on {found['gpus']} x {name} at mfu {found['mfu']}"
+        *(f"hours     {_hours(hours)} on {found['gpus']} x {name} at mfu {found['mfu']}"
           for name, hours in found["hours"].items()),
     ]  # fmt: skip
     for number, stage in enumerate(found["stages"], 1):
@@ -184,6 +186,10 @@ def lines_of(found: dict[str, Any]) -> list[str]:
         ]  # fmt: skip
     lines += [f"assumed:  {text}" for text in found["assumed"]]
     return lines + [f"warning:  {text}" for text in found["warnings"]]
+
+
+def _hours(count: float) -> str:
+    return "below 0.01" if 0 < count < 0.01 else f"{count:,.2f}" if count < 100 else f"{count:,.0f}"
 
 
 def _bytes(count: int) -> str:

@@ -72,3 +72,15 @@ def test_the_plan_says_how_training_is_started(tmp_path, footage):
     assert found is not None
     assert found["launch"].startswith("by 4 processes")
     assert any("by 4 processes" in line for line in lines_of(found))
+
+
+@pytest.mark.parametrize(("packs", "gpus"), [(1, 1), (12, 4), (16, 8)])
+def test_the_plan_is_by_default_for_gpus_that_can_share_a_steps_packs(tmp_path, footage, monkeypatch, packs, gpus):
+    train = {"tokens_per_pack": 64, "packs_per_step": packs, "steps": 3}
+    job = Run(Spec.model_validate(spec_dict(footage, tmp_path / "out", train=train)))
+    monkeypatch.setattr("curate.forecast._foreseen", lambda job, hardware, note: {"hardware": hardware})
+    found = forecast_of(job, None, None, None, None, print)
+    assert found is not None
+    assert found["hardware"].count == gpus
+    told = forecast_of(job, 3, None, None, None, print)
+    assert told is not None and told["hardware"].count == 3

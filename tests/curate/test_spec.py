@@ -110,7 +110,11 @@ def test_models_are_found_from_any_folder(tmp_path, monkeypatch):
         ),
         ("output: runs/web", "output: x\nengine: {resources: {text: {workers: [0, 2]}}}", r"1 <= fewest <= most"),
         ("output: runs/web", "output: x\ntrain:\n  steps: -1", r"spec.yaml:6: train.steps: [^\n]*greater than 0"),
-        ("output: runs/web", "output: x\ntrain: {stepz: 3}", r"spec.yaml:5: train: unknown key 'stepz'; nearest: steps"),
+        (
+            "output: runs/web",
+            "output: x\ntrain: {stepz: 3}",
+            r"spec.yaml:5: train: unknown key 'stepz'; nearest: steps",
+        ),
         (
             "output: runs/web",
             "output: x\ntrain: {stages: [{steps: 1, tier: [9]}]}",
