@@ -28,8 +28,8 @@ def forecast_of(
 ) -> dict[str, Any] | None:  # fmt: skip
     """Return the forecast of the spec's training, None where it has none, or {"missing": what it would need}.
 
-    Either says how it will be started (`launch`). Unless `gpus` says how many, the forecast is for as many as that is on,
-    or else for the most of 1, 2, 4 and 8 that can share a step's packs.
+    Either says how it will be started (`launch`). Unless `gpus` says how many, the forecast is for as many as that is
+    on, or else for the most of 1, 2, 4 and 8 that can share a step's packs.
 
     Raises:
         SpecError: the GPU is not known, the number is none, or the trainer would refuse the exported dataset.

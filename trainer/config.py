@@ -164,7 +164,7 @@ class TrainConfig(Frozen):
         if self.keep_every is not None and self.keep_every % self.checkpoint_every:
             raise ValueError(f"keep_every {self.keep_every} is no multiple of checkpoint_every {self.checkpoint_every}")
         if self.eval_every and not self.eval_clips:
-            raise ValueError("eval_every: there is nothing to validate on: hold clips out of training with `eval_clips`")
+            raise ValueError("eval_every: nothing to validate on: hold clips out of training with `eval_clips`")
         return self
 
     @model_validator(mode="after")

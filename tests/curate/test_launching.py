@@ -83,4 +83,5 @@ def test_the_plan_is_by_default_for_gpus_that_can_share_a_steps_packs(tmp_path, 
     assert found is not None
     assert found["hardware"].count == gpus
     told = forecast_of(job, 3, None, None, None, print)
-    assert told is not None and told["hardware"].count == 3
+    assert told is not None
+    assert told["hardware"].count == 3
