@@ -14,11 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainer.memory import PLAIN_ATTENTION_SCORES
 from trainer.rope import rotate
-
-# Up to this many scores a head, plain matmul-softmax-matmul instead of SDPA; above it SDPA, whose memory is linear
-# in L. The limit is chosen, not measured.
-PLAIN_ATTENTION_SCORES = 512 * 512
 
 
 class RmsNorm(nn.Module):

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from trainer.config import TrainConfig
 from trainer.counts import Dimensions
 
-# Up to this many scores a head, attention holds them for the backward pass (attention.PLAIN_ATTENTION_SCORES).
+# Up to this many scores a head, attention (attention.py) is plain matmul-softmax-matmul and holds them for the backward
+# pass; above it SDPA, whose memory is linear in L. The limit is chosen, not measured.
 PLAIN_ATTENTION_SCORES = 512 * 512
 
 
