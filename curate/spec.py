@@ -114,7 +114,7 @@ class Rule(Model):
         return self
 
 
-TIERS = {f"{lines}p": lines for lines in (480, 720, 1080)}
+TIERS = {f"{lines}p": lines for lines in (256, 480, 720, 1080)}
 
 
 def _tier(value: Any) -> Any:

@@ -50,7 +50,7 @@ def test_a_smaller_clip_keeps_its_own_size():
 def test_tiers_are_numbers_of_lines():
     assert [Latents(short_side=said).short_side for said in ("480p", "720p", "1080p", 300)] == [480, 720, 1080, 300]
     assert Latents(short_side="480p") == Latents(short_side=480)
-    with pytest.raises(ValueError, match="a number of pixels, or one of 480p, 720p, 1080p; got '4k'"):
+    with pytest.raises(ValueError, match="a number of pixels, or one of 256p, 480p, 720p, 1080p; got '4k'"):
         Latents(short_side="4k")
     for ltx, lines in ((32, [480, 704, 1056]), (64, [448, 704, 1024])):
         found = [fitting(1920 * 2, 1080 * 2, Fit(tier, ltx)).out_height for tier in (480, 720, 1080)]
