@@ -217,10 +217,13 @@ def _run(arguments: list[str], what: str) -> None:
 
 
 def _relay(process: subprocess.Popen[str]) -> str:
-    """Pass a process's stderr on until it closes; its last line."""
+    """Pass a process's stderr on until it closes, but for an error at its end, which we raise; its last line."""
     assert process.stderr is not None
-    last = ""
+    last = held = ""
     for line in process.stderr:
-        sys.stderr.write(line)
+        sys.stderr.write(held)
+        held = line if line.startswith("error: ") else ""
+        if not held:
+            sys.stderr.write(line)
         last = line.strip() or last
     return last

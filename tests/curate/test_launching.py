@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.errors import SpecError
+from curate.errors import RushesError, SpecError
 from curate.forecast import forecast_of, lines_of
 from curate.launching import command, described, ranks_of
 from curate.plan import Plan
 from curate.run import Run
 from curate.spec import Spec
+from curate.stages import learn
 from tests.conftest import spec_dict
 
 PACKS = {"tokens_per_pack": 64, "packs_per_step": 8}
@@ -85,3 +86,10 @@ def test_the_plan_is_by_default_for_gpus_that_can_share_a_steps_packs(tmp_path, 
     told = forecast_of(job, 3, None, None, None, print)
     assert told is not None
     assert told["hardware"].count == 3
+
+
+def test_an_error_of_the_trainer_is_said_once(capsys):
+    script = "import sys; print('error: one\\nstep 1', file=sys.stderr); sys.exit('error: too small')"
+    with pytest.raises(RushesError, match="exit code 1: error: too small"):
+        learn._run(["-c", script], "the trainer")
+    assert capsys.readouterr().err == "error: one\nstep 1\n"
