@@ -226,4 +226,5 @@ def _relay(process: subprocess.Popen[str]) -> str:
         if not held:
             sys.stderr.write(line)
         last = line.strip() or last
+    process.stderr.close()
     return last
