@@ -110,10 +110,7 @@ def _funnel_lines(rows: list[dict[str, Any]]) -> list[str]:
 @app.command()
 def plan(
     spec: SpecPath,
-    gpus: Annotated[
-        int | None,
-        typer.Option(min=1, help="of the training: how many; unless said, as many as share its packs, 8 at most"),
-    ] = None,
+    gpus: Annotated[int | None, typer.Option(min=1, help="of the training: how many (as share its packs)")] = None,
     gpu: Annotated[str | None, typer.Option(help="one of those with a known rate; all of them unless said")] = None,
     peak_tflops: Annotated[float | None, typer.Option(help="dense TFLOP/s of another GPU")] = None,
     mfu: Annotated[float | None, typer.Option(help="share of that rate that is reached (0.35)")] = None,
@@ -130,6 +127,7 @@ def plan(
     training = forecast_of(job, gpus, gpu, peak_tflops, mfu, lambda text: typer.echo(f"note: {text}", err=True))
     value = {"stages": rows, **({"training": training} if training is not None else {})}
     _say(value, as_json, [*survey_lines(rows), *(lines_of(training) if training is not None else [])])
+    job.refuse()  # as `run` would at once; a plan is of use all the same
 
 
 @app.command()

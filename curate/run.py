@@ -115,12 +115,7 @@ class Run:
         if until is not None and until not in STEPS:
             raise SpecError(f"--until {until}: the steps are {', '.join(STEPS)}")
         wanted = STEPS[: STEPS.index(until) + 1] if until else STEPS
-        if self.spec.train is not None and "train" in wanted:
-            learn.refuse_unscreened(self.plan)
-            learn.refuse_missing_weights(self.plan)
-            learn.refuse_unwatchable(self.plan)
-        if self.spec.sample is not None and "sample" in wanted:
-            learn.refuse_unfit_requests(self.plan)
+        self.refuse(wanted)
         self.claim()
         try:
             sealing.rematch(self.plan, self.store, self.locations)
@@ -149,6 +144,15 @@ class Run:
         if refusal is not None:  # after the report, which shows why
             raise refusal
         return outcome
+
+    def refuse(self, wanted: tuple[str, ...] = STEPS) -> None:
+        """Raise what training and sampling would end with, before anything is computed for them."""
+        if self.spec.train is not None and "train" in wanted:
+            learn.refuse_unscreened(self.plan)
+            learn.refuse_missing_weights(self.plan)
+            learn.refuse_unwatchable(self.plan)
+        if self.spec.sample is not None and "sample" in wanted:
+            learn.refuse_unfit_requests(self.plan)
 
     def _refusal(self, outcome: Outcome, learns: bool) -> RushesError | None:
         """Why a run must not go on to the dataset, if it must not."""

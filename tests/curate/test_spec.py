@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from curate import registry
+from curate import cli, registry
 from curate.errors import SpecError, UnscreenedData
 from curate.plan import Plan
 from curate.spec_file import absolute, dump, load_spec, parse
@@ -220,13 +221,16 @@ def test_rules_and_scheduling_are_in_no_key_and_parameters_are(tmp_path, footage
     assert {stage for stage in keys if keys[stage] != after[stage]} == {"split"}
 
 
-def test_training_on_unscreened_data_is_refused_before_anything_runs(tmp_path, footage):
+def test_training_on_unscreened_data_is_refused_before_anything_runs(tmp_path, footage, capsys):
     from curate.run import Run
 
     raw = spec_dict(footage, tmp_path / "out", train={"steps": 1, "allow_unscreened": ["explicit", "hate"]})
     with pytest.raises(UnscreenedData, match="violence is not screened"):
         Run(parse(raw)).go()
     assert not (tmp_path / "out").exists()
+    with pytest.raises(UnscreenedData, match="violence is not screened"):
+        cli.plan(write_spec(tmp_path / "s.yaml", raw), as_json=True)
+    assert "training" in json.loads(capsys.readouterr().out), "a plan is of use all the same"
 
 
 def test_a_spec_file_round_trips_through_yaml(tmp_path, footage):
