@@ -15,6 +15,9 @@ RushesError                 every error that Rushes raises on purpose
 
 from __future__ import annotations
 
+import difflib
+from typing import Any
+
 __all__ = [
     "CaptionsMismatched", "InputRejected", "Interrupted", "KnownMaterial", "RushesError", "SpecError", "StageCrashed",
     "StorageError", "Terminated", "TooManyQuarantined", "Unreachable", "UnscreenedData",
@@ -98,3 +101,35 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, as a scheduler sends it before it takes the machine: like Ctrl-C, with its own exit code."""
 
     exit_code = 143
+
+
+# Pydantic's own words in the place of a fault: of the key of a mapping, and of one kind of number among several.
+_PYDANTICS = frozenset({"[key]", "constrained-float"})
+
+
+def nearest(name: str, known: tuple[str, ...] | list[str]) -> str:
+    """The three known names nearest to a wrong one, as the end of an error sentence."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4) or sorted(known)[:3]
+    return f"nearest: {', '.join(close)}" if close else "there are none"
+
+
+def known_keys(kind: Any, value: Any) -> Any:
+    """Refuse keys that a model of pydantic does not have, with their neighbours; other values are left as they are."""
+    if isinstance(value, dict):
+        known = [field.alias or name for name, field in kind.model_fields.items()]
+        for key in value:
+            if key not in known and key not in kind.model_fields:
+                raise ValueError(f"unknown key {key!r}; {nearest(str(key), known)}")
+    return value
+
+
+def first_fault(error: Any) -> tuple[tuple[int | str, ...], str]:
+    """Where the first fault of a ValidationError lies, and what is wrong: where a model of its own read, in there."""
+    place: tuple[int | str, ...] = ()
+    while True:
+        first = error.errors()[0]
+        place += tuple(part for part in first["loc"] if part not in _PYDANTICS)
+        inner = first.get("ctx", {}).get("error")
+        if not isinstance(inner, type(error)):
+            return place, first["msg"].removeprefix("Value error, ")
+        error = inner

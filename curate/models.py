@@ -35,7 +35,9 @@ def model_folder(model: str, revision: str | None = None, part: str = "") -> Pat
             folder = Path(snapshot_download(model, revision=revision, local_files_only=True))
         except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             if isinstance(error, HFValidationError):  # no name of a hub, such as a path
-                raise ValueError(f"{model} is neither a folder nor a model that was downloaded, nor is it a hub's name") from error
+                raise ValueError(
+                    f"{model} is neither a folder nor a model that was downloaded, nor is it a hub's name"
+                ) from error
             raise ValueError(
                 f"{model} is neither a folder nor a model that was downloaded: name a folder, or fetch it first with "
                 f"`hf download {model}`"

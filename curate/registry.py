@@ -6,7 +6,6 @@ file is all that a new score, captioner or detector needs.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import inspect
@@ -14,7 +13,7 @@ import pkgutil
 from functools import cache
 from typing import Any
 
-from curate.errors import SpecError
+from curate.errors import SpecError, nearest
 
 # kind -> packages whose modules are named as the thing they hold
 PACKAGES: dict[str, tuple[str, ...]] = {
@@ -41,12 +40,6 @@ def names(kind: str) -> tuple[str, ...]:
             modules = [m for m in pkgutil.iter_modules([place]) if not m.ispkg or kind == "world"]
             found |= {m.name for m in modules if not m.name.startswith("_")}
     return tuple(sorted(found))
-
-
-def nearest(name: str, known: tuple[str, ...] | list[str]) -> str:
-    """The three known names nearest to a wrong one, as the end of an error sentence."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4) or sorted(known)[:3]
-    return f"nearest: {', '.join(close)}" if close else "there are none"
 
 
 @cache

@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 
-from curate.registry import nearest
-
-# Pydantic's own words in the place of a fault: of the key of a mapping, and of one kind of number among several.
-_PYDANTICS = frozenset({"[key]", "constrained-float"})
+from curate.errors import known_keys
 
 
 def no_switch(value: Any) -> Any:
@@ -40,28 +37,6 @@ def plain(value: Any, where: str = "") -> Any:
 
 
 Params = Annotated[dict[str, Any], BeforeValidator(no_switch), AfterValidator(plain)]
-
-
-def known_keys(kind: type[BaseModel], value: Any) -> Any:
-    """Refuse keys that a model does not have, by name and with their neighbours; other values are left as they are."""
-    if isinstance(value, dict):
-        known = [field.alias or name for name, field in kind.model_fields.items()]
-        for key in value:
-            if key not in known and key not in kind.model_fields:
-                raise ValueError(f"unknown key {key!r}; {nearest(str(key), known)}")
-    return value
-
-
-def first_fault(error: ValidationError) -> tuple[tuple[int | str, ...], str]:
-    """Where the first fault of a value lies, and what is wrong: of a section that a model of its own read, in there."""
-    place: tuple[int | str, ...] = ()
-    while True:
-        first = error.errors()[0]
-        place += tuple(part for part in first["loc"] if part not in _PYDANTICS)
-        inner = first.get("ctx", {}).get("error")
-        if not isinstance(inner, ValidationError):
-            return place, first["msg"].removeprefix("Value error, ")
-        error = inner
 
 
 class Model(BaseModel):

@@ -10,10 +10,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from curate.errors import SpecError
+from curate.errors import SpecError, first_fault
 from curate.files import absolute_path, is_local, local_path
 from curate.spec import Spec
-from curate.spec_base import first_fault
 from curate.spec_screen import Screen
 
 

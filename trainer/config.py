@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from curate.errors import SpecError
-from curate.registry import nearest
+from curate.errors import SpecError, nearest
 from trainer.requests import FILES, SampleConfig, SampleRequest, SamplesConfig, first_error, read_requests
 from trainer.sizes import MODELS, Frozen, ModelConfig, ModelName, Positive, Shift, shift_at
 

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from curate.errors import SpecError
-from curate.spec_base import first_fault
+from curate.errors import SpecError, first_fault
 from trainer.sizes import Frozen, Positive, Shift
 
 # A request's key this like a known one (difflib's ratio) is taken for a slip of the keyboard.

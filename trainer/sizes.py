@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from curate.spec_base import known_keys
+from curate.errors import known_keys
 
 Positive = Annotated[int, Field(gt=0)]
 COORDINATES = 12  # channels that say where in a clip a token lies: four of each axis (grid.py)
