@@ -79,8 +79,7 @@ class Samples:
         first = self.trainer.ranks.first
         folder = self.out_dir / f"step-{step:08d}"
         with self.trainer.averaged_weights() as model:
-            with self.trainer.ranks.computing():
-                sha256 = weights_digest(model, wanted=first)
+            sha256 = weights_digest(model, wanted=first)
             run = replace(self.run, card={**self.run.card, "trained_steps": step}, model_sha256=sha256)
             made = denoised(run, self.jobs, self.config)
             if first:

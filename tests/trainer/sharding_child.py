@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 
 from curate.dataset.reader import Dataset
+from curate.errors import RushesError
 from tests.trainer.ranks_child import SETTINGS
 from trainer.config import TrainConfig
 from trainer.data import Group, TrainingData
@@ -114,6 +115,11 @@ def main(dataset: Path, folder: Path, run: Path) -> None:
         found = orthogonalised_shards(rows, 5, group).contiguous()
         save_file({"rows": found}, folder / f"rows-{ranks.rank}.safetensors")
         facts["steps"] = train(dataset, run, settings(), ranks=ranks).steps
+        if ranks.first:  # the other rank leaves, and so does not validate
+            try:
+                trainer.evaluate()
+            except RushesError as error:
+                facts["lost"] = str(error)
         (folder / f"{ranks.rank}.json").write_text(json.dumps(facts))
 
 

@@ -123,6 +123,10 @@ def test_in_bf16_linear_layers_travel_in_bf16_norms_and_masters_stay_float32(sai
     assert said[0]["bf16"] == pytest.approx([trainer.step(step)["loss"] for step in range(2)], rel=2e-2)
 
 
+def test_a_rank_that_ends_while_others_validate_is_told_as_lost(said):
+    assert said[0]["lost"].startswith("ranks:lost: rank 0 of 2 cannot go on")
+
+
 def test_matrices_dealt_out_by_unequal_rows_become_orthogonal_as_alone(left, said):
     matrices = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(2))
     found = [load_file(left / f"rows-{rank}.safetensors")["rows"] for rank in (0, 1)]
