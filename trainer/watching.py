@@ -66,6 +66,8 @@ class Samples:
     """
 
     def __init__(self, trainer: Trainer, config: SamplesConfig, out_dir: Path, card: dict[str, Any]) -> None:
+        if trainer.sharded and trainer.precision == "bf16":  # its blocks are gathered in bf16, and take nothing else
+            config = config.model_copy(update={"precision": "bf16"})
         self.trainer, self.config, self.out_dir = trainer, config, out_dir / "samples"
         run = Run.of(card, trainer.model, "", str(out_dir))
         self.jobs = plan_jobs(run, read_requests(config.prompts, key="train.samples"), config)
