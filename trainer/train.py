@@ -33,6 +33,7 @@ import torch
 from curate.dataset.reader import Dataset
 from curate.dataset.receipts import uncalibrated_categories, unscreened_categories, verify_receipt
 from curate.errors import RushesError, SpecError, StorageError, UnscreenedData
+from curate.stopping import Request
 from trainer.ahead import Ahead
 from trainer.checkpoint import Checkpoints
 from trainer.config import SCHEDULING, VERSION, TrainConfig, read_config
@@ -232,10 +233,11 @@ def _take_steps(
 
 
 class _Signals:
-    """Notes SIGTERM and SIGINT while a run takes its steps; a second one has its usual effect."""
+    """Notes SIGTERM and SIGINT while a run takes its steps; a second request has the signal's usual effect."""
 
     def __init__(self, told: Stop | None = None) -> None:
         self.caught: int | None = None
+        self._request = Request()
         self._told = told
         self._before: dict[int, Any] = {}
 
@@ -250,8 +252,10 @@ class _Signals:
         return self.caught or (self._told() if self._told is not None else None) or 0
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.caught = number
-        signal.signal(number, self._before[number])
+        if self._request.again():
+            signal.signal(number, self._before[number])
+            signal.raise_signal(number)
+        self.caught = self.caught or number
 
     def __exit__(self, *exc: object) -> None:
         for number, handler in self._before.items():

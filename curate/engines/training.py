@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.errors import Interrupted, RushesError, SpecError, StageCrashed, StorageError, UnscreenedData
 from curate.spec import Engine, Resource
+from curate.stopping import Request
 
 if TYPE_CHECKING:
     from trainer.ray_worker import Job
@@ -190,12 +191,14 @@ class Driver:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Note SIGTERM and SIGINT; a second one has its usual effect."""
-        before = {}
+        """Note SIGTERM and SIGINT; a second request has the signal's usual effect."""
+        before, request = {}, Request()
 
         def note(number: int, frame: FrameType | None) -> None:
-            self.signal = number
-            signal.signal(number, before[number])
+            if request.again():
+                signal.signal(number, before[number])
+                signal.raise_signal(number)
+            self.signal = self.signal or number
 
         for number in (signal.SIGTERM, signal.SIGINT):
             before[number] = signal.signal(number, note)
