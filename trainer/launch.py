@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from curate.errors import RushesError
-from curate.stopping import Request
+from trainer.stopping import Request
 
 # How long the others may take once one has failed. On CPU they notice it at once; on GPUs they may wait for ever.
 _GRACE_S = 30.0

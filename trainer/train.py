@@ -33,7 +33,6 @@ import torch
 from curate.dataset.reader import Dataset
 from curate.dataset.receipts import uncalibrated_categories, unscreened_categories, verify_receipt
 from curate.errors import RushesError, SpecError, StorageError, UnscreenedData
-from curate.stopping import Request
 from trainer.ahead import Ahead
 from trainer.checkpoint import Checkpoints
 from trainer.config import SCHEDULING, VERSION, TrainConfig, read_config
@@ -45,6 +44,7 @@ from trainer.loop import Trainer
 from trainer.metrics import faster_precision, peak_memory
 from trainer.provenance import fingerprint, init_sha256
 from trainer.ranks import Ranks, joined, label
+from trainer.stopping import Request
 from trainer.watching import Watch
 
 # How often the command line says where it is.

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any
 
 from curate.errors import Interrupted, RushesError, SpecError, StageCrashed, StorageError, UnscreenedData
 from curate.spec import Engine, Resource
-from curate.stopping import Request
 
 if TYPE_CHECKING:
     from trainer.ray_worker import Job
@@ -192,6 +191,8 @@ class Driver:
     @contextmanager
     def signals(self) -> Iterator[None]:
         """Note SIGTERM and SIGINT; a second request has the signal's usual effect."""
+        from trainer.stopping import Request
+
         before, request = {}, Request()
 
         def note(number: int, frame: FrameType | None) -> None:

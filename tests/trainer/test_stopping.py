@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from curate import stopping
 from curate.engines.training import Driver
 from curate.spec import Resource
+from trainer import stopping
 from trainer.launch import Launch
 from trainer.ray_worker import Job
 from trainer.train import _Signals
