@@ -19,6 +19,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,8 @@ def one_seed(seed: int, folder: Path, world: Path, kit: Path) -> dict[str, float
     return {**json.loads(judged.splitlines()[-1]), "core_seconds": round(seconds, 1)}
 
 
-def run_pipeline(seed: int, folder: Path, world: Path) -> tuple[Path, float, float]:
-    """Run the pipeline on a world and the prompts of the folder.
+def run_pipeline(seed: int, folder: Path, world: Path, more: Sequence[str] = ()) -> tuple[Path, float, float]:
+    """Run the pipeline on a world and the prompts of the folder, with `more` settings.
 
     Returns its output, the core-seconds of training, and those of the whole run.
     """
@@ -80,6 +81,7 @@ def run_pipeline(seed: int, folder: Path, world: Path) -> tuple[Path, float, flo
         "output": out, "train.seed": seed, "sample.seed": 1000 * seed,
     }  # fmt: skip
     changes = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    changes += [part for setting in more for part in ("--set", setting)]
     spec = str(REPOSITORY / "pipelines" / "shapes.yaml")
     before = os.times()
     call([sys.executable, "-m", "curate.cli", "run", spec, *changes], REPOSITORY)
@@ -116,7 +118,7 @@ def combinations(seed: int) -> dict[str, list[tuple[str, str, str]]]:
     return {"held out": found[:HELD_OUT], "trained": found[HELD_OUT:]}
 
 
-def mixed(folder: Path, kit: Path, seed: int) -> dict[str, Any]:
+def mixed(folder: Path, kit: Path, seed: int, more: Sequence[str]) -> dict[str, Any]:
     """Train on a world of many sizes, and judge prompts of trained and of held-out combinations."""
     groups = combinations(seed)
     world = folder / f"mixed-{seed}"
@@ -130,7 +132,7 @@ def mixed(folder: Path, kit: Path, seed: int) -> dict[str, Any]:
         for name, group in groups.items() for combination in itertools.islice(itertools.cycle(group), MIXED_PROMPTS)
     ]  # fmt: skip
     (folder / "prompts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    out, seconds, whole = run_pipeline(seed, folder, world)
+    out, seconds, whole = run_pipeline(seed, folder, world, more)
     rows = [json.loads(line) for line in (out / "samples" / "prompts.jsonl").read_text().splitlines()]
     shares: dict[str, dict[str, float]] = {}
     for name in groups:
@@ -157,6 +159,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="keep world and runs here (default: a temporary folder)")
     parser.add_argument("--kit", type=Path, default=KIT)
     parser.add_argument("--mixed", action="store_true", help="many sizes, and combinations held out")
+    parser.add_argument("--set", action="append", default=[], help="with --mixed: a setting, as of `rushes run`")
     parser.add_argument("--json", action="store_true", help="print nothing but the result")
     args = parser.parse_args()
     if not (args.kit / "judge.py").is_file():
@@ -166,7 +169,7 @@ def main() -> int:
         folder = (args.data or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         kit = args.kit.resolve()
-        result = mixed(folder, kit, args.seed) if args.mixed else measure(folder, kit, args.seeds, args.seed)
+        result = mixed(folder, kit, args.seed, args.set) if args.mixed else measure(folder, kit, args.seeds, args.seed)
     print(json.dumps(result))
     return 0
 
