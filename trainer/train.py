@@ -112,7 +112,7 @@ def _finish(
     with _Signals(stop) as signals:
         loss, stopped_by = _take_steps(trainer, out_dir, checkpoints, signals, watch, on_step)
         checkpoints.wait()
-        if stopped_by is None and not ranks.told(is_exported(out_dir, run_key, trainer.done)):
+        if stopped_by is None and not ranks.told(ranks.first and is_exported(out_dir, run_key, trainer.done)):
             average = trainer.full_average()
             if average is not None:
                 export_model(out_dir, average, run_key, trainer.done)
