@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from curate.errors import RushesError
+from trainer.stopping import Request
 
 # How long the others may take once one has failed. On CPU they notice it at once; on GPUs they may wait for ever.
 _GRACE_S = 30.0
@@ -62,6 +63,7 @@ class Launch:
     def __init__(self, count: int, threads: int, arguments: list[str]) -> None:
         place = environment(count, threads)
         self.signal: int | None = None
+        self._request = Request()
         self._before: dict[int, object] = {}
         self.failed: list[Rank] = []  # in the order in which they were seen to have failed
         self.ranks: list[Rank] = []
@@ -127,9 +129,13 @@ class Launch:
         return self
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        """Tell every rank; a second signal has its usual effect."""
+        """Tell every rank; a second request has the signal's usual effect."""
+        if self._request.again():
+            signal.signal(number, self._before[number])  # type: ignore[arg-type]
+            signal.raise_signal(number)
+        if self.signal is not None:
+            return  # an echo
         self.signal = number
-        signal.signal(number, self._before[number])  # type: ignore[arg-type]
         for rank in self.ranks:
             if rank.process.poll() is None:
                 rank.process.send_signal(number)

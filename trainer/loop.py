@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -52,15 +52,15 @@ class Trainer:
 
     def __init__(self, data: TrainingData, config: TrainConfig, precision: str, ranks: Ranks = _ALONE) -> None:
         self.data, self.config, self.precision, self.ranks = data, config, precision, ranks
-        sharded = config.sharding == "full" and ranks.world > 1
+        self.sharded = config.sharding == "full" and ranks.world > 1
         full = build_model(data, config) if ranks.first else None
-        self.model = placed(full, ranks, precision, sharded=sharded)
+        self.model = placed(full, ranks, precision, sharded=self.sharded)
         del full
         self.model.dit.recompute = config.activation_checkpointing == "full"
         if config.compile:
             for block in self.model.dit.blocks:
                 block.compile(dynamic=True)  # in place: names stay
-        self.packed = sharded or ranks.device.type == "cuda"
+        self.packed = self.sharded or ranks.device.type == "cuda"
         self.names = [name for name, _ in self.model.named_parameters()]
         self.params = list(self.model.parameters())
         self.ema = [param.detach().clone() for param in self.params]
@@ -182,9 +182,14 @@ class Trainer:
         with self.averaged_weights() as model:
             return self.validation.run(model, self.group_loss, self.ranks)
 
-    def averaged_weights(self) -> AbstractContextManager[Model]:
-        """Lend the model with the averaged weights in place of its own, which `ema` holds: nothing may be saved."""
-        return swapped(self.model, self.params, self.ema)
+    @contextmanager
+    def averaged_weights(self) -> Iterator[Model]:
+        """Lend the model with the averaged weights in place of its own, which `ema` holds: nothing may be saved.
+
+        Raises StageCrashed when another rank ends meanwhile: the passes of a sharded model are all ranks'.
+        """
+        with self.ranks.computing(), swapped(self.model, self.params, self.ema) as model:
+            yield model
 
     def full_average(self) -> Model | None:
         """Return a whole model with the averaged weights, on CPU, on the first rank; all must ask together."""

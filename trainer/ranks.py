@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -100,6 +103,27 @@ class Ranks:
     def wait(self) -> None:
         """Return when every rank is here."""
         self.gather([0.0])
+
+    def first_does(self, work: Callable[[], Any], word_s: float = 60.0) -> Any:
+        """Let the first rank do what may take hours; returns what it returns there, on the others None at its end.
+
+        The others are given word every `word_s` seconds: silent, the first rank would be taken for lost.
+        """
+        if self.world == 1:
+            return work()
+        done: Future[Any] = Future()
+
+        def fulfil() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:  # noqa: BLE001 raised where it was asked for
+                done.set_exception(error)
+
+        if self.first:
+            threading.Thread(target=fulfil, daemon=True).start()  # daemon: a signal is to end the process at once
+        while not self.gather([float(self.first and bool(wait_for([done], word_s).done))])[0][0]:
+            pass
+        return done.result() if self.first else None
 
     @contextmanager
     def computing(self) -> Iterator[None]:

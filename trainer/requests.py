@@ -129,7 +129,8 @@ def _request(value: Any, place: int) -> Any:
 class SamplesConfig(SampleConfig):
     """Samples of the averaged weights that a training run makes as it goes, every so many steps and at its end.
 
-    Keys and defaults are those of SampleConfig, but for `threads`: the run's are used.
+    Keys and defaults are those of SampleConfig, but for `threads`: the run's are used. Ranks that share out a model in
+    bf16 (`sharding: full`) make its samples in bf16, too.
     """
 
     every: Positive

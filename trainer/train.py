@@ -44,6 +44,7 @@ from trainer.loop import Trainer
 from trainer.metrics import faster_precision, peak_memory
 from trainer.provenance import fingerprint, init_sha256
 from trainer.ranks import Ranks, joined, label
+from trainer.stopping import Request
 from trainer.watching import Watch
 
 # How often the command line says where it is.
@@ -77,15 +78,14 @@ def train(
     """
     ranks, out_dir = ranks or Ranks(), Path(out_dir)
     shared_evenly(config, ranks.world)
-    receipt = None
+    # The receipt's check reads every byte, which takes hours of a large dataset; nothing else is read before.
+    receipt = ranks.first_does(lambda: verify_receipt(
+        dataset_dir, config.allow_unscreened, allow_uncalibrated=config.allow_uncalibrated,
+        require_policy=config.require_policy,
+    ))  # fmt: skip
     if ranks.first:
-        receipt = verify_receipt(
-            dataset_dir, config.allow_unscreened, allow_uncalibrated=config.allow_uncalibrated,
-            require_policy=config.require_policy,
-        )  # fmt: skip
         with storing(out_dir):
             out_dir.mkdir(parents=True, exist_ok=True)
-    ranks.wait()  # for the receipt: nothing is read before
     if config.threads:
         torch.set_num_threads(config.threads)
     # The receipt's check has just read every byte, on the first rank.
@@ -112,7 +112,7 @@ def _finish(
     with _Signals(stop) as signals:
         loss, stopped_by = _take_steps(trainer, out_dir, checkpoints, signals, watch, on_step)
         checkpoints.wait()
-        if stopped_by is None and not ranks.told(is_exported(out_dir, run_key, trainer.done)):
+        if stopped_by is None and not ranks.told(ranks.first and is_exported(out_dir, run_key, trainer.done)):
             average = trainer.full_average()
             if average is not None:
                 export_model(out_dir, average, run_key, trainer.done)
@@ -232,10 +232,11 @@ def _take_steps(
 
 
 class _Signals:
-    """Notes SIGTERM and SIGINT while a run takes its steps; a second one has its usual effect."""
+    """Notes SIGTERM and SIGINT while a run takes its steps; a second request has the signal's usual effect."""
 
     def __init__(self, told: Stop | None = None) -> None:
         self.caught: int | None = None
+        self._request = Request()
         self._told = told
         self._before: dict[int, Any] = {}
 
@@ -250,8 +251,10 @@ class _Signals:
         return self.caught or (self._told() if self._told is not None else None) or 0
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.caught = number
-        signal.signal(number, self._before[number])
+        if self._request.again():
+            signal.signal(number, self._before[number])
+            signal.raise_signal(number)
+        self.caught = self.caught or number
 
     def __exit__(self, *exc: object) -> None:
         for number, handler in self._before.items():

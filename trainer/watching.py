@@ -66,6 +66,8 @@ class Samples:
     """
 
     def __init__(self, trainer: Trainer, config: SamplesConfig, out_dir: Path, card: dict[str, Any]) -> None:
+        if trainer.sharded and trainer.precision == "bf16":  # its blocks are gathered in bf16, and take nothing else
+            config = config.model_copy(update={"precision": "bf16"})
         self.trainer, self.config, self.out_dir = trainer, config, out_dir / "samples"
         run = Run.of(card, trainer.model, "", str(out_dir))
         self.jobs = plan_jobs(run, read_requests(config.prompts, key="train.samples"), config)
@@ -79,8 +81,7 @@ class Samples:
         first = self.trainer.ranks.first
         folder = self.out_dir / f"step-{step:08d}"
         with self.trainer.averaged_weights() as model:
-            with self.trainer.ranks.computing():
-                sha256 = weights_digest(model, wanted=first)
+            sha256 = weights_digest(model, wanted=first)
             run = replace(self.run, card={**self.run.card, "trained_steps": step}, model_sha256=sha256)
             made = denoised(run, self.jobs, self.config)
             if first:

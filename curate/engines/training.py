@@ -190,12 +190,16 @@ class Driver:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Note SIGTERM and SIGINT; a second one has its usual effect."""
-        before = {}
+        """Note SIGTERM and SIGINT; a second request has the signal's usual effect."""
+        from trainer.stopping import Request
+
+        before, request = {}, Request()
 
         def note(number: int, frame: FrameType | None) -> None:
-            self.signal = number
-            signal.signal(number, before[number])
+            if request.again():
+                signal.signal(number, before[number])
+                signal.raise_signal(number)
+            self.signal = self.signal or number
 
         for number in (signal.SIGTERM, signal.SIGINT):
             before[number] = signal.signal(number, note)

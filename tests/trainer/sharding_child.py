@@ -7,13 +7,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 
 from curate.dataset.reader import Dataset
+from curate.errors import RushesError
 from tests.trainer.ranks_child import SETTINGS
-from trainer.config import TrainConfig
+from trainer.config import SamplesConfig, TrainConfig
 from trainer.data import Group, TrainingData
 from trainer.loop import Trainer
 from trainer.muon import orthogonalised_shards
@@ -21,6 +24,7 @@ from trainer.optimizers import optimizer_tensors
 from trainer.ranks import Ranks, joined
 from trainer.sharding import local, put, whole
 from trainer.train import train
+from trainer.watching import Samples
 
 # An odd width of the MLP: ranks have unequal shares of its rows.
 MODEL = {**SETTINGS.dims.model_dump(), "ffn_dim": 33}
@@ -76,6 +80,13 @@ def types_in_a_pass(trainer: Trainer) -> list[str]:
     return [*found[:2], str(dict(zip(trainer.names, trainer.params, strict=True))[WEIGHT].dtype)]
 
 
+def sampled(trainer: Trainer, folder: Path, run: Path) -> np.ndarray | None:
+    """What a trainer's averaged weights make of the prompt `a`: an image, on the first rank."""
+    settings = SamplesConfig.model_validate({"every": 1, "steps": 1, "prompts": [{"prompt": "a", "task": "image"}]})
+    made = Samples(trainer, settings, folder, json.loads((run / "run.json").read_bytes())).make(1)
+    return None if made is None else np.asarray(Image.open(made.parent / "000.png"))
+
+
 def main(dataset: Path, folder: Path, run: Path) -> None:
     """Leave FOLDER/RANK.json and, from the first rank, tensors; take the run in RUN on to its end."""
     with joined() as ranks:
@@ -107,6 +118,7 @@ def main(dataset: Path, folder: Path, run: Path) -> None:
         facts["adamw"] = several(ready(dataset, ranks, optimizer="adamw"))
         half = ready(dataset, ranks, "bf16", activation_checkpointing="full")
         facts |= {"bf16": [half.step(step)["loss"] for step in range(2)], "types": types_in_a_pass(half)}
+        sampled(half, folder / "half", run)
         matrices = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(2))
         rows = matrices.chunk(2, dim=1)[ranks.rank]
         group = torch.distributed.group.WORLD
@@ -114,6 +126,11 @@ def main(dataset: Path, folder: Path, run: Path) -> None:
         found = orthogonalised_shards(rows, 5, group).contiguous()
         save_file({"rows": found}, folder / f"rows-{ranks.rank}.safetensors")
         facts["steps"] = train(dataset, run, settings(), ranks=ranks).steps
+        if ranks.first:  # the other rank leaves, and so does not validate
+            try:
+                trainer.evaluate()
+            except RushesError as error:
+                facts["lost"] = str(error)
         (folder / f"{ranks.rank}.json").write_text(json.dumps(facts))
 
 

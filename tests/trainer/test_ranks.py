@@ -177,3 +177,21 @@ def test_packs_that_ranks_cannot_share_and_half_an_environment_are_refused(datas
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(SpecError, match="launch with torchrun"), joined():
         pass
+
+
+SLOW = """
+import datetime, sys, time
+import torch, torch.distributed as dist
+from trainer.ranks import joined
+with joined() as ranks:
+    ranks.wait()
+    dist.group.WORLD._get_backend(torch.device("cpu"))._set_default_timeout(datetime.timedelta(seconds=3))
+    found = ranks.first_does(lambda: time.sleep(5) or "done", word_s=0.5)
+    sys.exit(0 if (found == "done") == ranks.first else 3)
+"""
+
+
+def test_ranks_wait_for_the_first_ones_work_for_longer_than_they_wait_for_an_answer():
+    command = [sys.executable, "-c", SLOW]
+    ended = two_ranks(command, command)
+    assert [code for code, _ in ended] == [0, 0], ended

@@ -7,12 +7,14 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from tests.dataset.tiny import tiny_dataset
-from tests.trainer.sharding_child import gradients, ready, settings, several
+from tests.trainer.sharding_child import gradients, ready, sampled, settings, several
 from tests.trainer.test_packs import MIXED
 from tests.trainer.test_planning import material
 from tests.trainer.test_ranks import records, two_ranks
@@ -24,6 +26,7 @@ from trainer.ranks import Ranks
 from trainer.train import train
 
 CPU = torch.device("cpu")
+SAMPLE = Path("samples/step-00000001/000.png")
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +119,19 @@ def test_the_plan_knows_what_a_rank_holds(said, dataset):
     assert whole["stages"][0]["memory"]["gathered"] == 0
 
 
-def test_in_bf16_linear_layers_travel_in_bf16_norms_and_masters_stay_float32(said, dataset):
+def test_in_bf16_linear_layers_travel_in_bf16_norms_and_masters_stay_float32(said, left, alone, dataset, tmp_path):
     assert said[0]["bf16"] == said[1]["bf16"]
     trainer = ready(dataset, Ranks(), "bf16")
     assert said[0]["types"] == ["torch.bfloat16", "torch.float32", "torch.float32"]
     assert said[0]["bf16"] == pytest.approx([trainer.step(step)["loss"] for step in range(2)], rel=2e-2)
+    assert sampled(trainer, tmp_path, alone) is not None
+    # Samples of it, although they are asked for in float32.
+    found, wanted = (np.asarray(Image.open(path / SAMPLE), float) for path in (left / "half", tmp_path))
+    assert np.abs(found - wanted).mean() < 2 < wanted.std()
+
+
+def test_a_rank_that_ends_while_others_validate_is_told_as_lost(said):
+    assert said[0]["lost"].startswith("ranks:lost: rank 0 of 2 cannot go on")
 
 
 def test_matrices_dealt_out_by_unequal_rows_become_orthogonal_as_alone(left, said):
