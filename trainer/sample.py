@@ -5,8 +5,8 @@
     OUT/prompts.jsonl    a line each: path, prompt, task, seed, width, height, num_frames, fps, and keys carried over
 
 Sampling needs the run's folder, and the weights of its codec and text encoder where these have any. Requests of equal
-shape share batches; a clip's numbers do not depend on its neighbours beyond float rounding. Legend: B clips, C channels,
-T latent frames, H, W.
+shape share batches; a clip's numbers do not depend on its neighbours beyond float rounding. Legend: B clips, C
+channels, T latent frames, H, W.
 """
 
 from __future__ import annotations
