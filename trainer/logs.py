@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from curate.errors import StorageError
-from trainer.durable import storing
+from trainer.durable import storing, sync_dir
+
+LOGS = ("log.jsonl", "eval.jsonl")
 
 
 def append(path: Path, record: dict[str, Any]) -> None:
     """Add a record to a log of JSON lines. Raises StorageError on the disk, as all here do."""
     with storing(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
+
+
+def make_durable(out_dir: Path) -> None:
+    """Bring the logs to the disk: a checkpoint says that the steps in them are not taken again."""
+    for path in (out_dir / name for name in LOGS):
+        if path.is_file():
+            with storing(path), path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def truncate_log(path: Path, done: int) -> None:
@@ -37,5 +48,9 @@ def write_lines(path: Path, lines: list[str]) -> None:
     """Replace a file by these lines, or leave it as it is."""
     work = path.with_name(f".{path.name}.tmp")
     with storing(path):
-        work.write_text("".join(lines), encoding="utf-8")
+        with work.open("w", encoding="utf-8") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
         work.replace(path)
+        sync_dir(path.parent)

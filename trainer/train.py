@@ -39,7 +39,7 @@ from trainer.config import SCHEDULING, VERSION, TrainConfig, read_config
 from trainer.data import TrainingData, shared_evenly
 from trainer.durable import storing, write_json
 from trainer.exported import export_model, is_exported
-from trainer.logs import append, truncate_log, write_lines
+from trainer.logs import LOGS, append, make_durable, truncate_log, write_lines
 from trainer.loop import Trainer
 from trainer.metrics import faster_precision, peak_memory
 from trainer.provenance import fingerprint, init_sha256
@@ -142,7 +142,7 @@ def _begin_files(out_dir: Path, data: TrainingData, run: dict[str, Any], done: i
     with storing(out_dir / "run.json"):
         write_json(out_dir / "run.json", run)
     write_lines(out_dir / "clips.jsonl", [json.dumps(record) + "\n" for record in data.clip_records()])
-    for log in ("log.jsonl", "eval.jsonl"):
+    for log in LOGS:
         truncate_log(out_dir / log, done)
 
 
@@ -225,6 +225,8 @@ def _take_steps(
             caught = int(max(number for (number,) in ranks.gather([signals.noted()])))
             if trainer.done % config.checkpoint_every == 0 or last or caught:
                 watch.flush()
+                if ranks.first:
+                    make_durable(out_dir)
                 trainer.save(checkpoints)
             if caught:
                 break

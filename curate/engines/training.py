@@ -31,7 +31,7 @@ from curate.spec import Engine, Resource
 if TYPE_CHECKING:
     from trainer.ray_worker import Job
 
-# As of the engine's actors: a node may be lost more than once, but workers that die this often have another illness.
+# A node may be lost more than once, but workers that die this often between two checkpoints have another illness.
 _MOST_LOST = 4
 _POLL_S = 0.2
 # Read by Ray Train in the driver, which passes them on to its controller and its workers.
@@ -83,7 +83,7 @@ class Driver:
             RushesError: what a rank raised, named by its rank; or workers were lost too often, or never fit.
             _Stopped: by a signal, with nothing to save.
         """
-        lost, waiting = 0, False
+        lost, waiting, reached = 0, False, self._newest()
         while True:
             count = self._count(waiting)
             error = self._attempt(count)
@@ -95,10 +95,18 @@ class Driver:
             if waiting:
                 continue
             self._raise_own_failure(error, count)
-            lost += 1
+            newest = self._newest()
+            lost, reached = lost + 1 if newest == reached else 1, newest
             if lost > _MOST_LOST:
-                raise StageCrashed("workers:lost", f"workers of the training were lost {lost} times; see Ray's logs")
+                raise StageCrashed(
+                    "workers:lost", f"workers were lost {lost} times without a checkpoint between; see Ray's logs"
+                )
             print("train: a worker was lost; going on from the newest checkpoint", file=sys.stderr, flush=True)
+
+    def _newest(self) -> str:
+        """Return the name of the newest checkpoint, by which losses are told from progress."""
+        found = (Path(self._job.out) / "checkpoints").glob("step-*")
+        return max((path.name for path in found), default="")
 
     def _count(self, waiting: bool) -> int:
         """Return how many workers to start: the most that living nodes have room for; else the fewest, and wait."""

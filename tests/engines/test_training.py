@@ -60,6 +60,25 @@ def driver(own: bool, counts: list[int], **each) -> Driver:
     return Driver(Job("d", "o", {}, "w", "f", False, None), Resource(**each), counts, own)
 
 
+def test_lost_workers_are_counted_between_checkpoints(tmp_path, monkeypatch, capsys):
+    attempts = 0
+
+    def attempt(self: Driver, count: int) -> Exception:
+        nonlocal attempts
+        attempts += 1
+        if attempts <= 7:
+            (tmp_path / "checkpoints" / f"step-{attempts:08d}").mkdir(parents=True)
+        return group(r0=LOST, r1=LOST)
+
+    monkeypatch.setattr(Driver, "_count", lambda self, waiting: 2)
+    monkeypatch.setattr(Driver, "_attempt", attempt)
+    job = Job("d", str(tmp_path), {}, "w", "f", False, None)
+    with pytest.raises(StageCrashed, match="workers were lost 5 times without a checkpoint between"):
+        Driver(job, Resource(), [2], own=False).go()
+    assert attempts == 7 + 4
+    assert capsys.readouterr().err.count("a worker was lost") == 10
+
+
 @pytest.mark.parametrize(("rooms", "count"), [((8, 8), 8), ((4, 9), 8), ((3, 4), 4), ((3, 0), 2)])
 def test_as_many_workers_as_there_is_room_for(rooms, count, monkeypatch):
     """A node has room for whole workers; dead ones have none."""
