@@ -36,7 +36,10 @@ def submit(path: Path, overrides: list[str], address: str, until: str | None = N
     entrypoint = (
         f"cd {shlex.quote(str(Path.cwd()))} && {shlex.join(command)}; code=$?; echo rushes-exit-code=$code; exit $code"
     )
-    job = client.submit_job(entrypoint=entrypoint)
+    try:
+        job = client.submit_job(entrypoint=entrypoint)
+    except RuntimeError as error:  # one that has just started has no agent for jobs yet, and says so
+        raise RushesError(f"submit: {address} did not take the job: {str(error).strip()}") from error
     print(f"job {job} on {address}", file=sys.stderr, flush=True)
     return _follow(client, job, (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.STOPPED))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -44,6 +46,40 @@ def test_cluster_job_and_killed_worker_equal_local():
         [sys.executable, "-m", "benchmarks.engines", "--json"], cwd=REPO, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+class _NotReady(BaseHTTPRequestHandler):
+    """A job server that is there and takes no job."""
+
+    def do_GET(self) -> None:
+        self._answer(200, json.dumps({"version": "4", "ray_version": "2.60.0", "ray_commit": "x"}))
+
+    def do_POST(self) -> None:
+        self._answer(500, "No available agent to submit job, please try again later.")
+
+    def _answer(self, code: int, text: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_submit_to_a_cluster_that_takes_no_job_is_one_sentence(footage_with_poison, tmp_path):
+    spec = write_spec(tmp_path / "s.yaml", spec_dict(footage_with_poison, tmp_path / "out"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), _NotReady) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        done = rushes("submit", spec, "--address", address)
+        server.shutdown()
+        thread.join()
+    assert done.returncode == 1
+    assert f"{address} did not take the job: " in done.stderr
+    assert "No available agent to submit job" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_submit_without_a_cluster_is_one_sentence(footage_with_poison, tmp_path):
