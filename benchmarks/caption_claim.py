@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,16 +94,23 @@ def measure(folder: Path, captioners: Path) -> dict[str, Any]:
 
 def of_form(lines: list[dict[str, Any]]) -> dict[str, Any]:
     """Shares of each arm, and paired differences, for prompts of one form."""
+    by_arm = {
+        arm: [[line for line in lines if (line["arm"], line["of"]) == (arm, seed)] for seed in SEEDS] for arm in ARMS
+    }
+    return summary(by_arm, (("short", "web"), ("dense", "web"), ("dense", "short")))
+
+
+def summary(by_arm: dict[str, list[list[dict[str, Any]]]], pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Shares of each arm, whose lines are by seed, and paired differences."""
 
     def table(arm: str, name: str) -> np.ndarray:
-        return np.array([[line[name] for line in lines if (line["arm"], line["of"]) == (arm, seed)] for seed in SEEDS])
+        return np.array([[line[name] for line in of_seed] for of_seed in by_arm[arm]])
 
     arms = {
         arm: {name: round(float(table(arm, name).mean()), 4) for name in ("obeyed", "colour", "direction")}
-        for arm in ARMS
+        for arm in by_arm
     }
-    obeyed = {arm: table(arm, "obeyed") for arm in ARMS}
-    pairs = (("short", "web"), ("dense", "web"), ("dense", "short"))
+    obeyed = {arm: table(arm, "obeyed") for arm in by_arm}
     return {"arms": arms, **{f"{one} - {other}": compared(obeyed, one, other) for one, other in pairs}}
 
 

@@ -28,10 +28,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks import _shapes_captioners as shapes
-from benchmarks.caption_claim import compared
+from benchmarks.caption_claim import summary
 from benchmarks.result import show
 from benchmarks.shapes_prompts import COLOURS, DIRECTIONS, SHAPES, prompt_line
 
@@ -90,7 +88,7 @@ def measure(folder: Path, captioners: Path) -> dict[str, Any]:
     """Every arm with every seed; clips and shares by arm, and what lies between the arms."""
     shapes.captioner(captioners, "short")
     manifest, describing = world(folder / "world"), shapes.captioning(captioners, ["short"])
-    lines: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    by_arm: dict[str, list[list[dict[str, Any]]]] = {arm: [] for arm in ARMS}
     clips: dict[str, int] = {}
     for arm in ARMS:
         for seed in SEEDS:
@@ -99,19 +97,10 @@ def measure(folder: Path, captioners: Path) -> dict[str, Any]:
                 judged = one(folder, manifest, describing, arm, seed)
                 done.write_text(json.dumps({"clips": trained_on(folder), "lines": judged}))
             found = json.loads(done.read_bytes())
-            lines[arm, seed], clips[arm] = found["lines"], found["clips"]
-
-    def table(arm: str, name: str) -> np.ndarray:
-        return np.array([[line[name] for line in lines[arm, seed]] for seed in SEEDS])
-
-    arms = {
-        arm: {"clips": clips[arm], **{name: round(float(table(arm, name).mean()), 4)
-              for name in ("obeyed", "colour", "direction")}}
-        for arm in ARMS
-    }  # fmt: skip
-    obeyed = {arm: table(arm, "obeyed") for arm in ARMS}
+            by_arm[arm].append(found["lines"])
+            clips[arm] = found["clips"]
     pairs = (("curated", "raw"), ("filtered", "raw"), ("curated", "filtered"))
-    return {"arms": arms, **{f"{one} - {other}": compared(obeyed, one, other) for one, other in pairs}}
+    return {"clips": clips, **summary(by_arm, pairs)}
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from curate import durable
 from curate.errors import StageCrashed
 
 BATCH = 16  # pictures at once: enough to fill the vector units, small enough for any memory
@@ -81,11 +82,7 @@ def file_sha256(path: Path) -> str:
     """Digest of one file, read once as long as its size and its time of change stay the same."""
     stamp = _stamp(path)
     if stamp not in _DIGESTS:
-        digest = sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
-        _DIGESTS[stamp] = digest.hexdigest()
+        _DIGESTS[stamp] = durable.file_sha256(path)
     return _DIGESTS[stamp]
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.durable import sync_dir
 from curate.errors import StorageError
 from curate.schema import is_operational
 
@@ -75,7 +76,7 @@ def write_atomic(path: Path, data: bytes, *, replace: bool) -> bool:
                 os.replace(temporary, path)
             else:
                 os.link(temporary, path)
-            _sync(path.parent)
+            sync_dir(path.parent)
             return True
         except FileExistsError:
             if replace:
@@ -84,15 +85,6 @@ def write_atomic(path: Path, data: bytes, *, replace: bool) -> bool:
         finally:
             if os.path.exists(temporary):
                 os.unlink(temporary)
-
-
-def _sync(folder: Path) -> None:
-    """Make a new name durable: without this a power loss could leave a manifest that names a missing part."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def remove_litter(out: Path) -> None:

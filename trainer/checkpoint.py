@@ -23,9 +23,10 @@ from torch import Tensor
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
+from curate.durable import file_sha256, sync_dir
 from curate.errors import RushesError, SpecError, StorageError
 from trainer import shards
-from trainer.durable import file_sha256, storing, sync_dir, write_json
+from trainer.durable import storing, write_json
 from trainer.ranks import PATIENCE, Ranks
 from trainer.shards import Parts
 

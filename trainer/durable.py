@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from curate.durable import file_sha256, sync_file
 from curate.errors import StorageError
 
 
@@ -34,23 +34,7 @@ def write_json(path: Path, value: Any) -> None:
     work.replace(path)
 
 
-def file_sha256(path: Path) -> str:
-    """Return a file's sha256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def synced_sha256(path: Path) -> str:
     """Make a file's bytes durable and return their sha256."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync_file(path)
     return file_sha256(path)
-
-
-def sync_dir(folder: Path) -> None:
-    """Make a folder's entries durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -19,9 +19,10 @@ from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from curate.durable import sync_dir
 from curate.errors import SpecError
 from trainer.dit import DitConfig, WanDit
-from trainer.durable import storing, sync_dir, synced_sha256, write_json
+from trainer.durable import storing, synced_sha256, write_json
 from trainer.model import Model
 from trainer.parity import parity
 from trainer.provenance import files_sha256

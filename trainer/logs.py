@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from curate.durable import sync_dir, sync_file
 from curate.errors import StorageError
-from trainer.durable import storing, sync_dir
+from trainer.durable import storing
 
 LOGS = ("log.jsonl", "eval.jsonl")
 
@@ -23,8 +24,8 @@ def make_durable(out_dir: Path) -> None:
     """Bring the logs to the disk: a checkpoint says that the steps in them are not taken again."""
     for path in (out_dir / name for name in LOGS):
         if path.is_file():
-            with storing(path), path.open("rb") as file:
-                os.fsync(file.fileno())
+            with storing(path):
+                sync_file(path)
 
 
 def truncate_log(path: Path, done: int) -> None:

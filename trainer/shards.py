@@ -52,7 +52,7 @@ def write(work: Path, parts: Parts, group: Group, clear: Clear, commit: Commit) 
     The first rank calls `clear` before anything is written, and `commit` with the sha256 of each file, by name, when
     all are durable. Raises on every rank: StorageError when the disk refuses one, StageCrashed when one has ended.
     """
-    with _told_plainly(f"cannot write {work}"):
+    with _told_plainly(f"cannot write {work}", group):
         save(dict(parts), storage_writer=_Writer(work, clear, commit), process_group=group, no_dist=group is None)
 
 
@@ -69,7 +69,7 @@ def described(folder: Path) -> dict[str, TensorStorageMetadata]:
 def read(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Read into tensors, in place; a DTensor takes its own part. Each rank by itself. Raises StorageError."""
     wanted: dict[str, Any] = {name: tensor.detach() for name, tensor in tensors.items()}
-    with warnings.catch_warnings(), _told_plainly(f"cannot read {folder}"):
+    with warnings.catch_warnings(), _told_plainly(f"cannot read {folder}", None):
         quiet()
         reader = HuggingFaceStorageReader(str(folder))
         load(wanted, storage_reader=reader, planner=DefaultLoadPlanner(False, False), no_dist=True)
@@ -126,8 +126,8 @@ class _Writer(StorageWriter):
 
 
 @contextmanager
-def _told_plainly(what: str) -> Iterator[None]:
-    """Turn what DCP raises into an error of ours: the disk's fault, or that of a rank that has ended."""
+def _told_plainly(what: str, group: Group) -> Iterator[None]:
+    """Turn what DCP raises into an error of ours: the disk's fault, or that of a rank of the group that has ended."""
     try:
         yield
     except CheckpointException as error:
@@ -136,7 +136,7 @@ def _told_plainly(what: str) -> Iterator[None]:
             raise StorageError(f"{what}: {cause}") from error
         raise
     except RuntimeError as error:
-        if not dist.is_initialized():
+        if group is None:  # nobody was spoken to
             raise
         said = str(error).splitlines()[0]
         raise StageCrashed("ranks:lost", f"{what}, since another rank has ended or does not answer ({said})") from error

@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.dataset.parquet import file_sha256
 from curate.dataset.receipts import canonical_json
+from curate.durable import file_sha256
 
 _CR = {
     "arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract", "field", "fileProperty",

@@ -5,8 +5,6 @@ Cuts depend on the rows alone, never on the batches in which they come: equal ro
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.durable import file_sha256, sync_file
+
 Tables = Iterable[pa.RecordBatch | pa.Table]
-_HASH_BLOCK = 1 << 20
 _MIB = 1 << 20
 
 
@@ -103,17 +102,7 @@ def row_bytes(table: pa.Table) -> np.ndarray:
 
 def _name_shard(path: Path, rows: int) -> dict[str, Any]:
     digest = file_sha256(path)
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    sync_file(path)
     final = path.with_name(f"part-{digest[:16]}.parquet")
     path.rename(final)
     return {"path": f"{final.parent.name}/{final.name}", "sha256": digest, "rows": rows, "bytes": final.stat().st_size}
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file, read in blocks, as hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

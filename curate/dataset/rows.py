@@ -75,7 +75,7 @@ def _reading(path: str) -> Iterator[None]:
     """What a damaged shard or its file system raises, of whatever tree, is a StorageError that names the shard."""
     try:
         yield
-    except RushesError:
+    except (RushesError, MemoryError):
         raise
     except Exception as error:
         said = str(error).partition("\n")[0][:200] or type(error).__name__

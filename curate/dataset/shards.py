@@ -26,6 +26,7 @@ from curate.dataset.documents import documents
 from curate.dataset.index import index_of
 from curate.dataset.parquet import SIZES, Sizes, Tables, as_table, write_shards
 from curate.dataset.receipts import canonical_json, sealed_receipt
+from curate.durable import sync_dir
 from curate.errors import SpecError, StorageError
 
 FORMAT = "rushes-dataset-1"
@@ -142,7 +143,7 @@ def _write_files(
     for name, data in documents(work, card, sealed).items():
         _write_synced(work / name, data)
     for folder in (*(path for path in sorted(work.iterdir()) if path.is_dir()), work):
-        _sync_dir(folder)
+        sync_dir(folder)
     return DatasetInfo(work, counts["clips"], counts["texts"], seen.frames, hours, sealed["digest"])
 
 
@@ -229,14 +230,6 @@ def _write_synced(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_dir(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _replace_dir(work: Path, out_dir: Path) -> None:
     """Put `work` in the place of `out_dir`: a reader finds the old dataset, the new one, or for a moment none."""
     old = out_dir.parent / f".{out_dir.name}.old-{_nobody_elses()}"
@@ -248,7 +241,7 @@ def _replace_dir(work: Path, out_dir: Path) -> None:
         if old.exists():
             old.rename(out_dir)
         raise
-    _sync_dir(out_dir.parent)
+    sync_dir(out_dir.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -21,7 +21,9 @@ MAY_IMPORT = {
     "worlds": {"curate", "worlds"},
     "trainer": {"curate", "trainer"},
 }
-TRAINER_MAY = tuple(f"curate.{name}" for name in ("schema", "errors", "extras", "dataset", "codecs", "media.writer"))
+TRAINER_MAY = tuple(
+    f"curate.{name}" for name in ("schema", "durable", "errors", "extras", "dataset", "codecs", "media.writer")
+)
 LAZY = ("torch", "transformers", "ray", "open_clip", "diffusers")
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,22 @@ def two_ranks(*commands: list[str]) -> list[tuple[int, str]]:
             process.wait()
 
 
+def left_by_two(child: str, dataset: Path, alone: Path, folder: Path, gone: Sequence[str]) -> Path:
+    """Let two ranks of a child take on, in `folder`/run, what one process had done but for what is `gone`."""
+    shutil.copytree(alone, folder / "run")
+    for path in gone:
+        shutil.rmtree(folder / "run" / path)
+    arguments = [sys.executable, "-m", f"tests.trainer.{child}", str(dataset), str(folder), str(folder / "run")]
+    ended = two_ranks(arguments, arguments)
+    assert [code for code, _ in ended] == [0, 0], ended
+    return folder
+
+
+def told(folder: Path) -> list[dict]:
+    """What each of two ranks left as JSON."""
+    return [json.loads((folder / f"{rank}.json").read_bytes()) for rank in (0, 1)]
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> Path:
     return tiny_dataset(tmp_path_factory.mktemp("data") / "d", MIXED).path
@@ -65,19 +82,13 @@ def alone(dataset, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def left(dataset, alone, tmp_path_factory) -> Path:
     """What two ranks left: they took on, in `run`, what one process had begun and left in the middle of an epoch."""
-    folder = tmp_path_factory.mktemp("ranks")
-    shutil.copytree(alone, folder / "run")
-    for step in (8, 12):
-        shutil.rmtree(folder / "run" / "checkpoints" / f"step-{step:08d}")
-    arguments = [sys.executable, "-m", "tests.trainer.ranks_child", str(dataset), str(folder), str(folder / "run")]
-    ended = two_ranks(arguments, arguments)
-    assert [code for code, _ in ended] == [0, 0], ended
-    return folder
+    gone = [f"checkpoints/step-{step:08d}" for step in (8, 12)]
+    return left_by_two("ranks_child", dataset, alone, tmp_path_factory.mktemp("ranks"), gone)
 
 
 @pytest.fixture(scope="module")
 def said(left) -> list[dict]:
-    return [json.loads((left / f"{rank}.json").read_bytes()) for rank in (0, 1)]
+    return told(left)
 
 
 def records(run: Path) -> list[dict]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ from tests.dataset.tiny import tiny_dataset
 from tests.trainer.sharding_child import gradients, ready, sampled, settings, several
 from tests.trainer.test_packs import MIXED
 from tests.trainer.test_planning import material
-from tests.trainer.test_ranks import records, two_ranks
+from tests.trainer.test_ranks import left_by_two, records, told
 from trainer.exported import MODEL_FILE
 from trainer.losses import pack_loss
 from trainer.muon import orthogonalised
@@ -43,19 +41,13 @@ def alone(dataset, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def left(dataset, alone, tmp_path_factory) -> Path:
     """What two ranks left: in `run` they took on, sharded, what one process had left after step 2."""
-    folder = tmp_path_factory.mktemp("ranks")
-    shutil.copytree(alone, folder / "run")
-    for path in ("checkpoints/step-00000004", "checkpoints/step-00000006", "model", "refiner"):
-        shutil.rmtree(folder / "run" / path)
-    arguments = [sys.executable, "-m", "tests.trainer.sharding_child", str(dataset), str(folder), str(folder / "run")]
-    ended = two_ranks(arguments, arguments)
-    assert [code for code, _ in ended] == [0, 0], ended
-    return folder
+    gone = ["checkpoints/step-00000004", "checkpoints/step-00000006", "model", "refiner"]
+    return left_by_two("sharding_child", dataset, alone, tmp_path_factory.mktemp("ranks"), gone)
 
 
 @pytest.fixture(scope="module")
 def said(left) -> list[dict]:
-    return [json.loads((left / f"{rank}.json").read_bytes()) for rank in (0, 1)]
+    return told(left)
 
 
 def without_key_biases(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
