@@ -175,13 +175,11 @@ class Plan:
     def _check_memory(self) -> None:
         """A codec with a budget of memory must fit into the workers that it is given to, if those have a limit."""
         said = getattr(self.codec, "memory_gb", None) if self.stages.encode is not None else None
-        engine = self.spec.engine
-        if said is None or any(resource.gpus for resource in engine.resources.values()):
-            return  # supervisor.py: workers with a GPU have none
-        if said * 1e9 > engine.limits.memory_gib * 2**30:
+        limit = self.spec.engine.worker_memory_gib
+        if said is not None and limit is not None and said * 1e9 > limit * 2**30:
             raise SpecError(
                 f"encode.latents.memory_gb: {said:g} is more than a worker without a GPU may have: lower it below "
-                f"a third of engine.limits.memory_gib ({engine.limits.memory_gib:g}), raise that, or name `gpus` under "
+                f"a third of engine.limits.memory_gib ({limit:g}), raise that, or name `gpus` under "
                 "engine.resources"
             )
 

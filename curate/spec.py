@@ -227,6 +227,15 @@ class Engine(Model):
     limits: Limits = Limits()
     dashboard: bool = False
 
+    @property
+    def worker_memory_gib(self) -> float | None:
+        """What a worker's memory is limited to; nothing where workers have GPUs. Ranks of the training are no workers.
+
+        CUDA reserves far more addresses than it uses memory: a worker with a GPU cannot be held to a number of them.
+        """
+        gpus = any(resource.gpus for work, resource in self.resources.items() if work != "train")
+        return None if gpus else self.limits.memory_gib
+
     @field_validator("resources")
     @classmethod
     def _known_works(cls, value: dict[str, Resource]) -> dict[str, Resource]:

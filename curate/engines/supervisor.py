@@ -37,9 +37,7 @@ class Supervisor:
 
     def __init__(self, spec: Spec, out: Path) -> None:
         self._limits: Limits = spec.engine.limits
-        # CUDA reserves far more addresses than it uses memory: a worker with a GPU cannot be held to a number of them.
-        gpus = any(resource.gpus for work, resource in spec.engine.resources.items() if work != "train")
-        memory = None if gpus else self._limits.memory_gib
+        memory = spec.engine.worker_memory_gib
         self._init = {"spec": dump(spec), "out": str(out), "memory_gib": memory, "parent": os.getpid()}
         self._process: subprocess.Popen[bytes] | None = None
         self._wire: Wire | None = None

@@ -142,7 +142,9 @@ def test_a_budget_above_what_a_worker_may_have_is_refused_before_anything_runs(t
     limit = Plan(parse(raw)).spec.engine.limits.memory_gib
     assert 3 * Plan(parse(raw)).codec.budget_gb("encode") * 1e9 < limit * 2**30, "the default fits, kernels and all"
     raw = spec_of(tmp_path, tmp_path / "wan", memory_gb=9)
-    with pytest.raises(SpecError, match=r"memory_gb: 9 is more than .* a third of engine.limits.memory_gib \(8\)"):
-        Plan(parse(raw))
+    ranks = {"resources": {"train": {"gpus": 1}}}  # theirs are no workers of the codec
+    for engine in ({}, ranks):
+        with pytest.raises(SpecError, match=r"memory_gb: 9 is more than .* a third of engine.limits.memory_gib \(8\)"):
+            Plan(parse({**raw, "engine": engine}))
     for engine in ({"limits": {"memory_gib": 32}}, {"resources": {"latent": {"gpus": 1}}}):
         Plan(parse({**raw, "engine": engine}))
